@@ -1,0 +1,1 @@
+"""Face filters, one folder each, and the engine that draws them."""

@@ -1,0 +1,78 @@
+"""The square luma crop that landmark networks see, and the way back to picture coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE_PER_EXTENT = 1.4
+"""Side of the crop over the longer side of the tight box of the points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A rotated square: centre and side in picture px, angle in radians (y down, clockwise)."""
+
+    centre_x: float
+    centre_y: float
+    side: float
+    angle: float = 0.0
+
+    def to_crop(self, size: int) -> NDArray[np.float64]:
+        """Return the (2, 3) affine matrix from picture px to crop px, as `cv2.warpAffine` takes."""
+        scale = size / self.side
+        cos, sin = scale * np.cos(self.angle), scale * np.sin(self.angle)
+        middle = (size - 1) / 2
+        return np.array(
+            [
+                [cos, sin, middle - cos * self.centre_x - sin * self.centre_y],
+                [-sin, cos, middle + sin * self.centre_x - cos * self.centre_y],
+            ]
+        )
+
+    def to_picture(self, size: int) -> NDArray[np.float64]:
+        """Return the (2, 3) affine matrix from crop px to picture px."""
+        scale = self.side / size
+        cos, sin = scale * np.cos(self.angle), scale * np.sin(self.angle)
+        middle = (size - 1) / 2
+        return np.array(
+            [
+                [cos, -sin, self.centre_x - middle * (cos - sin)],
+                [sin, cos, self.centre_y - middle * (sin + cos)],
+            ]
+        )
+
+
+def crop_from_box(box_xyxy_px: NDArray[np.floating]) -> Crop:
+    """Return the upright crop for a tight box of the points (4,), as a detector gives it."""
+    x0, y0, x1, y1 = (float(v) for v in box_xyxy_px)
+    side = SIDE_PER_EXTENT * max(x1 - x0, y1 - y0, 1.0)
+    return Crop((x0 + x1) / 2, (y0 + y1) / 2, side)
+
+
+def crop_from_landmarks(
+    landmarks_px: NDArray[np.floating], left_eye: NDArray[np.integer], right_eye: NDArray[np.integer]
+) -> Crop:
+    """Return the crop turned upright by the line between the eye centres.
+
+    landmarks_px (K, 2) in picture px; `left_eye` and `right_eye` index the points of the eye on
+    the left and on the right of an upright picture.
+    """
+    points = np.asarray(landmarks_px, dtype=np.float64)
+    across = points[right_eye].mean(axis=0) - points[left_eye].mean(axis=0)
+    angle = float(np.arctan2(across[1], across[0]))
+    cos, sin = np.cos(angle), np.sin(angle)
+    upright = points @ np.array([[cos, -sin], [sin, cos]])
+    low, high = upright.min(axis=0), upright.max(axis=0)
+    middle = (low + high) / 2
+    side = SIDE_PER_EXTENT * max(float((high - low).max()), 1.0)
+    return Crop(
+        float(cos * middle[0] - sin * middle[1]), float(sin * middle[0] + cos * middle[1]), side, angle
+    )
+
+
+def transform_points(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Apply a (2, 3) affine matrix to points (..., 2)."""
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)

@@ -1,0 +1,91 @@
+"""Heat-map landmark network with a shared trunk and one head per point scheme."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SCHEMES = {"ibug68": 68, "helen194": 194}
+STRIDE = 4
+
+
+class ConvUnit(nn.Sequential):
+    """3x3 (or 1x1) convolution, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around an identity (He et al. 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = ConvUnit(width, width)
+        self.second = nn.Sequential(
+            nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + self.second(self.first(x)))
+
+
+class LandmarkNet(nn.Module):
+    """Find face points in a luma crop.
+
+    Input (N, 1, S, S) float in 0..255, S a multiple of 16. A pyramid of dense convolutions ends
+    in heat maps at stride 4; their soft-argmax gives coordinates (Sun et al. 2018, integral
+    regression). Any S works; the size used in training works best.
+    """
+
+    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 72, 128), head: int = 56) -> None:
+        super().__init__()
+        w0, w1, w2, w3 = widths
+        self.stem = nn.Sequential(ConvUnit(1, w0, 2), ConvUnit(w0, w1, 2))
+        self.stage1 = Residual(w1)
+        self.stage2 = nn.Sequential(ConvUnit(w1, w2, 2), Residual(w2))
+        self.stage3 = nn.Sequential(ConvUnit(w2, w3, 2), Residual(w3))
+        self.lateral3 = nn.Conv2d(w3, w2, 1)
+        self.merge2 = ConvUnit(w2, w2)
+        self.lateral2 = nn.Conv2d(w2, head, 1)
+        self.lateral1 = nn.Conv2d(w1, head, 1)
+        self.merge1 = ConvUnit(head, head)
+        self.maps = nn.ModuleDict({k: nn.Conv2d(head, n, 1) for k, n in SCHEMES.items()})
+        self.squeeze = nn.Sequential(nn.Linear(w3, 96), nn.ReLU(inplace=True))
+        self.presence = nn.Linear(96, 1)
+        self.spread = nn.ModuleDict({k: nn.Linear(96, n) for k, n in SCHEMES.items()})
+
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the stride-4 map and the pooled vector of a batch of luma crops."""
+        x = standardise(x)
+        c1 = self.stage1(self.stem(x))
+        c2 = self.stage2(c1)
+        c3 = self.stage3(c2)
+        pooled = self.squeeze(c3.mean(dim=(2, 3)))
+        up2 = functional.interpolate(self.lateral3(c3), scale_factor=2.0, mode="nearest")
+        p2 = self.merge2(c2 + up2)
+        up1 = functional.interpolate(self.lateral2(p2), scale_factor=2.0, mode="nearest")
+        return self.merge1(functional.relu(self.lateral1(c1) + up1)), pooled
+
+
+def standardise(x: Tensor) -> Tensor:
+    """Give each crop zero mean and unit spread, so that luma range and exposure do not matter."""
+    centred = x - x.mean(dim=(2, 3), keepdim=True)
+    variance = (centred * centred).mean(dim=(2, 3), keepdim=True)
+    return centred * torch.rsqrt(variance + 16.0)
+
+
+def soft_argmax(logits: Tensor) -> Tensor:
+    """Expected position (N, K, 2), x then y, in input pixels, of heat-map logits (N, K, H, W)."""
+    _, _, height, width = logits.shape
+    weights = functional.softmax(logits.flatten(2), dim=2)
+    ys, xs = torch.meshgrid(
+        torch.arange(height, dtype=torch.float32), torch.arange(width, dtype=torch.float32), indexing="ij"
+    )
+    grid = torch.stack((xs.flatten(), ys.flatten()), dim=1)
+    return (weights @ grid) * STRIDE + (STRIDE - 1) / 2

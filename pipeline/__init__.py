@@ -1,0 +1,1 @@
+"""The runtime: frames, caps, queues, threads; knows nothing of faces, files or cameras."""

@@ -1,0 +1,161 @@
+"""What a stage is: hooks that the runner calls; a stage owns no thread, no queue and no bus."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from .caps import WORKING_FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .caps import Caps
+    from .frame import Frame
+
+
+class Params(BaseModel):
+    """Properties of a stage: frozen, unknown keys refused.
+
+    Give each field a description, bounds, and its unit as `json_schema_extra={"unit": "px"}`:
+    `vidfilter inspect` and the validator of pipeline.yaml read them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Context(Protocol):
+    """What the runner offers a stage. Every method may be called from the stage's own thread."""
+
+    stage_id: str
+
+    def warn(self, text: str) -> None:
+        """Post a warning; the user sees each distinct text once."""
+
+    def info(self, text: str) -> None:
+        """Post a line such as which source was chosen and why."""
+
+    def drop(self, frame: Frame, cause: str) -> None:
+        """Give `frame` the fate "dropped by this stage because `cause`"; return it no more."""
+
+    def repeat(self, count: int = 1) -> None:
+        """Count frames written again to keep a cadence."""
+
+    def tag(self, key: str, value: Any) -> None:
+        """Add a fact to the report, such as model hashes or stream properties."""
+
+    def request(self, action: str, value: Any = None) -> None:
+        """Ask the application for something: quit, pause, next_filter, previous_filter, ..."""
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep without counting as stalled; returns True at once when the pipeline stops."""
+
+    def wait_until(self, time_s: float, duration_s: float) -> float:
+        """Sleep until the frame of `time_s` is due; returns how late it is in seconds."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the source has been asked to end."""
+
+    @property
+    def realtime(self) -> bool:
+        """Whether this pipeline must keep up with the world (live, or shown without a file)."""
+
+
+class Stage(ABC):
+    """Base of all stages; `params` holds the validated properties.
+
+    `accepts` lists the pixel formats `start` can take; the builder inserts a converter where the
+    link offers another. `latency_frames` is how many frames a transform may hold back.
+    """
+
+    Params: ClassVar[type[Params]] = Params
+    accepts: ClassVar[tuple[str, ...]] = WORKING_FORMATS
+    latency_frames: ClassVar[int] = 0
+    # The property that a bare value stands for: `- overlay: glasses`.
+    shorthand: ClassVar[str | None] = None
+
+    def __init__(self, params: Params, context: Context) -> None:
+        self.params = params
+        self.context = context
+
+    def negotiate(self, caps: Caps) -> Caps:
+        """Return the caps this stage would emit for `caps`, without side effects."""
+        return caps
+
+    def start(self, caps: Caps) -> Caps:
+        """Get ready for frames of `caps`; returns the caps of what is emitted."""
+        return self.negotiate(caps)
+
+    def stop(self) -> None:
+        """Release everything; called once or more, also after a failed start."""
+
+    def interrupt(self) -> None:
+        """Wake a call that blocks in a device; called from another thread when stopping."""
+
+    def set_property(self, name: str, value: Any) -> None:
+        """Change `name` while running, between two frames."""
+        raise AttributeError(f"{name} cannot change while running")
+
+
+class Source(Stage):
+    """A stage that begins a pipeline."""
+
+    @abstractmethod
+    def open(self) -> Caps:
+        """Open the medium or device and return its caps; raises MediaError or DeviceError."""
+
+    @abstractmethod
+    def frames(self) -> Iterator[Frame]:
+        """Yield frames with increasing pts until the end or until `context.stopping`."""
+
+    def negotiate(self, caps: Caps) -> Caps:
+        return caps
+
+    @property
+    def total_duration_s(self) -> float | None:
+        """Length of the medium where known, for progress; never used to stop."""
+        return None
+
+
+class Transform(Stage):
+    """A stage between source and sink."""
+
+    @abstractmethod
+    def process(self, frame: Frame) -> Frame | None:
+        """Return the frame to pass on, or None where it was dropped or is held back."""
+
+    def flush(self) -> Iterable[Frame]:
+        """Return the frames held back, in order, at the end of the stream."""
+        return ()
+
+
+class Sink(Stage):
+    """A stage that ends a branch."""
+
+    # A file loses nothing: its branch blocks. Window and camera branches leak and stay current.
+    lossless: ClassVar[bool] = False
+    # Whether `pump` must be called from the main thread while the pipeline runs.
+    needs_main_thread: ClassVar[bool] = False
+
+    @abstractmethod
+    def write(self, frame: Frame) -> None:
+        """Take `frame`, or call `context.drop(frame, cause)`."""
+
+    def finish(self) -> None:
+        """Complete the output at the end of the stream (close the file, rename it)."""
+
+    def pump(self) -> None:
+        """Do what only the main thread may do (window events); must return soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a stage such as `sink: auto` turns into, and the reason to tell the user."""
+
+    name: str
+    properties: dict[str, Any]
+    reason: str
