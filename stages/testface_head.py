@@ -1,0 +1,371 @@
+"""Describe the head of the test face: identity, 3-D surface, landmarks and projection.
+
+Head coordinates are measured in the distance of the outer eye corners: x to the right of the
+picture, y down, z towards the viewer, the origin between the eyes in the plane of the ears.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Colour = tuple[float, float, float]
+
+EXPRESSIONS = ("mouth_open", "eye_closed_l", "eye_closed_r", "brow_raise", "smile")
+STYLES = ("short", "side", "long", "bangs", "curls", "buzz", "bun")
+ROWS, COLUMNS = 104, 60
+MAX_THETA = np.deg2rad(93.0)
+_PIVOT = np.array([0.0, 0.35, 0.1], np.float32)
+_CAMERA = 9.0  # viewing distance in eye-corner distances: mild perspective
+_FALLOFF = 2.3  # exponent of the horizontal sections: faces are flatter than ellipses
+
+_HALF_OUTLINE = np.array(  # crown to chin: half width, y
+    [(0.0, -1.24), (0.22, -1.225), (0.45, -1.13), (0.64, -0.95), (0.76, -0.68), (0.805, -0.38),
+     (0.81, -0.12), (0.797, 0.02), (0.782, 0.22), (0.757, 0.42), (0.713, 0.61), (0.632, 0.80),
+     (0.503, 0.97), (0.35, 1.11), (0.185, 1.21), (0.0, 1.24)]
+)  # fmt: skip
+_PROFILE_Y = (-1.3, -0.95, -0.6, -0.3, 0.0, 0.4, 0.7, 0.9, 1.0, 1.1, 1.25)
+_PROFILE_CENTRE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.04, 0.14, 0.26, 0.36, 0.48, 0.62)
+_PROFILE_FRONT = (0.15, 0.72, 0.93, 0.98, 0.93, 0.92, 0.94, 0.95, 0.94, 0.93, 0.80)
+_JAW_ROWS = (0.02, 0.22, 0.42, 0.61, 0.80, 0.97, 1.105, 1.205)
+_HALF_FACE = {  # the right half of the picture; the left half mirrors it
+    22: (0.125, -0.205), 23: (0.272, -0.262), 24: (0.425, -0.285), 25: (0.568, -0.240),
+    26: (0.668, -0.145), 27: (0.0, -0.02), 28: (0.0, 0.125), 29: (0.0, 0.265), 30: (0.0, 0.405),
+    33: (0.0, 0.530), 34: (0.082, 0.512), 35: (0.160, 0.487),
+    42: (0.207, 0.022), 43: (0.297, -0.062), 44: (0.405, -0.066), 45: (0.500, -0.004),
+    46: (0.412, 0.048), 47: (0.303, 0.054),
+    51: (0.0, 0.668), 52: (0.077, 0.650), 53: (0.182, 0.673), 54: (0.285, 0.735),
+    55: (0.195, 0.828), 56: (0.084, 0.868), 57: (0.0, 0.876),
+    62: (0.0, 0.742), 63: (0.079, 0.736), 64: (0.250, 0.737), 65: (0.083, 0.748), 66: (0.0, 0.752),
+}  # fmt: skip
+MIRROR = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42,
+     47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62,
+     61, 60, 67, 66, 65]
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Hold what makes one face: colours in BGR 0..255, shape factors around 1."""
+
+    skin: Colour
+    hair: Colour
+    iris: Colour
+    lips: Colour
+    shirt: Colour
+    style: str
+    width: float = 1.0
+    jaw: float = 1.0
+    nose_width: float = 1.0
+    nose_length: float = 1.0
+    eye_size: float = 1.0
+    eye_tilt: float = 0.0
+    brow_weight: float = 1.0
+    lip_fullness: float = 1.0
+    mouth_width: float = 1.0
+    beard: float = 0.0
+    freckles: float = 0.0
+    make_up: float = 0.0
+    seed: int = 0
+
+
+_SKINS = ((188, 206, 236), (166, 190, 228), (140, 172, 216), (110, 146, 198), (82, 116, 168),
+          (58, 86, 132), (44, 66, 104))  # fmt: skip
+_HAIRS = ((24, 24, 28), (34, 46, 66), (40, 60, 96), (52, 86, 138), (86, 136, 190), (40, 66, 152),
+          (132, 134, 140))  # fmt: skip
+_IRISES = ((36, 62, 98), (44, 84, 128), (128, 108, 70), (168, 128, 72), (78, 118, 84))
+_SHIRTS = ((122, 90, 46), (70, 92, 168), (96, 116, 62), (168, 158, 150), (60, 56, 58),
+           (92, 62, 120), (70, 140, 190))  # fmt: skip
+
+
+def make_identity(rng: np.random.Generator) -> Identity:
+    """Draw one plausible identity; same generator state, same face."""
+    tone = int(rng.integers(len(_SKINS)))
+    skin = _jitter(rng, _SKINS[tone], 0.05)
+    hair = _jitter(rng, _HAIRS[int(rng.integers(3 if tone > 3 else len(_HAIRS)))], 0.12)
+    style = STYLES[int(rng.integers(len(STYLES)))]
+    feminine = style in ("long", "bangs", "bun") or rng.random() < 0.3
+    make_up = float(rng.uniform(0.2, 0.9)) if feminine else 0.0
+    red = np.array((88.0, 82.0, 190.0)) if tone < 4 else np.array((62.0, 52.0, 140.0))
+    lips = 0.75 * np.array(skin) * (0.80, 0.74, 0.95) + 0.25 * red
+    lips = lips * (1 - 0.35 * make_up) + 0.35 * make_up * red
+
+    def around(spread: float) -> float:
+        return float(np.clip(rng.normal(1.0, spread), 1 - 2 * spread, 1 + 2 * spread))
+
+    return Identity(
+        skin=skin, hair=hair,
+        iris=_jitter(rng, _IRISES[int(rng.integers(2 if tone > 3 else len(_IRISES)))], 0.1),
+        lips=(float(lips[0]), float(lips[1]), float(lips[2])),
+        shirt=_jitter(rng, _SHIRTS[int(rng.integers(len(_SHIRTS)))], 0.15),
+        style=style, width=around(0.03), jaw=around(0.05) - 0.03 * feminine,
+        nose_width=around(0.09) * (1.12 if tone > 4 else 1.0), nose_length=around(0.04),
+        eye_size=around(0.09) + 0.06 * feminine, eye_tilt=float(rng.normal(0, 0.012)),
+        brow_weight=around(0.18) * (0.75 if feminine else 1.05),
+        lip_fullness=around(0.12) * (1.12 if feminine or tone > 4 else 0.95),
+        mouth_width=around(0.05),
+        beard=0.0 if feminine else float(rng.choice((0.0, 0.15, 0.3, 0.8))),
+        freckles=float(rng.random() < 0.3) * float(tone < 3), make_up=make_up,
+        seed=int(rng.integers(2**31)),
+    )  # fmt: skip
+
+
+def _jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
+    b, g, r = np.clip(np.array(colour) * rng.normal(1, amount, 3), 8, 245)
+    return float(b), float(g), float(r)
+
+
+def smoothstep(x: Any, low: float, high: float) -> NDArray[np.float64]:
+    """Rise smoothly from 0 at `low` to 1 at `high`."""
+    t = np.clip((np.asarray(x, np.float64) - low) / (high - low), 0.0, 1.0)
+    return np.asarray(t * t * (3 - 2 * t))
+
+
+def spline(points: NDArray[Any], steps: int, *, closed: bool = False) -> NDArray[Any]:
+    """Run a Catmull-Rom curve through `points` (N, D); passes through each of them."""
+    return np.asarray(_spline_matrix(len(points), steps, closed) @ points)
+
+
+_MATRICES: dict[tuple[int, int, bool], Floats] = {}
+
+
+def _spline_matrix(count: int, steps: int, closed: bool) -> Floats:
+    key = (count, steps, closed)
+    if key not in _MATRICES:
+        segments = count if closed else count - 1
+        rows = []
+        for t in np.arange(segments * steps + (not closed)) / steps:
+            i = min(int(t), segments - 1)
+            f = t - i
+            weights = (-0.5 * f + f**2 - 0.5 * f**3, 1 - 2.5 * f**2 + 1.5 * f**3,
+                       0.5 * f + 2 * f**2 - 1.5 * f**3, -0.5 * f**2 + 0.5 * f**3)  # fmt: skip
+            row = np.zeros(count, np.float32)
+            for offset, weight in zip((-1, 0, 1, 2), weights, strict=True):
+                j = i + offset
+                row[j % count if closed else min(max(j, 0), count - 1)] += weight
+            rows.append(row)
+        _MATRICES[key] = np.array(rows)
+    return _MATRICES[key]
+
+
+def _bell(x: Any, y: Any, cx: float, cy: float, sx: float, sy: float) -> Any:
+    return np.exp(-0.5 * (((np.abs(x) - cx) / sx) ** 2 + ((y - cy) / sy) ** 2))
+
+
+class Head:
+    """Carry one identity's surface and points, ready to be posed.
+
+    `posed` maps expression weights to (points (P, 3), mesh (ROWS, COLUMNS, 3)).
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self._outline = self._make_outline()
+        theta = np.linspace(-MAX_THETA, MAX_THETA, COLUMNS)
+        k = np.linspace(0, len(self._outline) - 1, ROWS)
+        n = np.arange(len(self._outline))
+        width = np.interp(k, n, self._outline[:, 0])[:, None]
+        y = np.interp(k, n, self._outline[:, 1])[:, None] + 0 * theta
+        self.mesh = self._section(width, y, theta).astype(np.float32)
+        self._mesh_moves = self._moves(self.mesh).astype(np.float32)
+        self.slices: dict[str, slice] = {}
+        self._collect_points()
+
+    def _make_outline(self) -> NDArray[np.float64]:
+        points = _HALF_OUTLINE.copy()
+        lower = smoothstep(points[:, 1], 0.1, 0.9)
+        points[:, 0] *= self.identity.width * (1 + (self.identity.jaw - 1) * lower)
+        dense = spline(points, 24)
+        length = np.r_[0, np.cumsum(np.hypot(*np.diff(dense, axis=0).T))]
+        at = np.linspace(0, length[-1], 320)
+        return np.stack([np.interp(at, length, dense[:, i]) for i in (0, 1)], axis=1)
+
+    def width_at(self, y: Any) -> Any:
+        """Give the half width of the head at height `y`."""
+        return np.interp(y, self._outline[:, 1], self._outline[:, 0])
+
+    def _section(self, width: Any, y: Any, theta: Any) -> NDArray[np.float64]:
+        x = width * np.sin(theta)
+        centre = np.interp(y, _PROFILE_Y, _PROFILE_CENTRE)
+        depth = np.interp(y, _PROFILE_Y, _PROFILE_FRONT) - centre
+        part = np.abs(np.sin(theta)) ** _FALLOFF
+        z = centre + depth * np.sign(np.cos(theta)) * np.maximum(1 - part, 0) ** (1 / _FALLOFF)
+        front = smoothstep(np.cos(theta), 0.05, 0.4)
+        return np.stack(np.broadcast_arrays(x, y, z + front * self._relief(x, y)), axis=-1)
+
+    def on_surface(self, x: Any, y: Any) -> NDArray[np.float64]:
+        """Lift frontal positions onto the face: (..., 3)."""
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        ratio = np.clip(x / np.maximum(self.width_at(y), 1e-3), -0.995, 0.995)
+        return self._section(x / np.where(ratio == 0, 1, ratio) * (ratio != 0), y, np.arcsin(ratio))
+
+    def around(self, theta: Any, y: Any) -> NDArray[np.float64]:
+        """Give surface points at angle `theta` (radians, 0 = front) and height `y`."""
+        return self._section(self.width_at(y), np.asarray(y, np.float64), np.asarray(theta))
+
+    def _relief(self, x: Any, y: Any) -> Any:
+        i = self.identity
+        height = np.interp(y / i.nose_length, (-0.14, 0.0, 0.13, 0.27, 0.37, 0.42, 0.47, 0.52, 0.58),
+                           (0.0, 0.065, 0.15, 0.24, 0.32, 0.335, 0.29, 0.12, 0.0))  # fmt: skip
+        spread = i.nose_width * np.interp(y, (-0.1, 0.1, 0.3, 0.42, 0.6), (0.07, 0.065, 0.08, 0.1, 0.1))
+        z = height * np.exp(-0.5 * (x / spread) ** 2)
+        z = z + 0.13 * _bell(x, y, 0.125 * i.nose_width, 0.465, 0.045, 0.05)
+        z = z - 0.10 * _bell(x, y, 0.34, 0.0, 0.15, 0.10) + 0.05 * _bell(x, y, 0.33, -0.2, 0.2, 0.07)
+        z = z + 0.035 * _bell(x, y, 0.355, 0.0, 0.10, 0.055)
+        z = z + 0.06 * _bell(x, y, 0.48, 0.30, 0.16, 0.15) + 0.06 * _bell(x, y, 0, 0.76, 0.27, 0.19)
+        full = i.lip_fullness
+        z = z + 0.045 * full * _bell(x, y, 0.03, 0.69, 0.13, 0.035)
+        z = z + 0.055 * full * _bell(x, y, 0, 0.815, 0.13, 0.045)
+        z = z - 0.035 * _bell(x, y, 0, 0.745, 0.2, 0.015) - 0.02 * _bell(x, y, 0, 0.6, 0.02, 0.05)
+        z = z - 0.05 * _bell(x, y, 0, 0.945, 0.16, 0.05) + 0.06 * _bell(x, y, 0, 1.1, 0.14, 0.09)
+        return z
+
+    def _moves(self, points: Any, jaw: Any = None) -> NDArray[np.float64]:
+        """Give each point's path per unit of expression: (len(EXPRESSIONS), ..., 3)."""
+        x, y = points[..., 0], points[..., 1]
+        side = np.sign(x)
+        moves = np.zeros((len(EXPRESSIONS), *points.shape))
+        if jaw is None:
+            jaw = smoothstep(y, 0.735, 0.80)
+        drop = 0.27 * jaw * (1 - 0.9 * smoothstep(np.abs(x), 0.22, 0.80))
+        moves[0, ..., 1] = drop - 0.015 * (1 - jaw) * _bell(x, y, 0, 0.68, 0.2, 0.06)
+        moves[0, ..., 2] = -0.35 * drop
+        corner = _bell(x, y, 0.30, 0.74, 0.10, 0.10)
+        moves[0, ..., 0] = -0.045 * side * corner
+        brow = _bell(x, y, 0.36, -0.25, 0.30, 0.10)
+        moves[3, ..., 1] = -0.11 * brow
+        moves[4, ..., 0] = 0.07 * side * corner
+        moves[4, ..., 1] = -0.085 * corner - 0.03 * _bell(x, y, 0.45, 0.42, 0.15, 0.15)
+        moves[4, ..., 2] = -0.02 * corner + 0.05 * _bell(x, y, 0.45, 0.38, 0.13, 0.12)
+        return moves
+
+    def _landmarks(self) -> NDArray[np.float64]:
+        i = self.identity
+        flat = np.zeros((68, 2))
+        for index, (x, y) in _HALF_FACE.items():
+            flat[index] = x, y
+            flat[MIRROR[index]] = -x, y
+        flat[27:36, 1] *= i.nose_length
+        flat[31:36, 0] *= i.nose_width
+        for group in (slice(36, 42), slice(42, 48)):
+            middle = flat[group].mean(axis=0)
+            tilt = i.eye_tilt * np.sign(middle[0]) * (flat[group, 0] - middle[0]) / 0.15
+            flat[group, 1] = middle[1] + (flat[group, 1] - middle[1]) * i.eye_size - tilt
+        flat[48:, 1] = 0.742 + (flat[48:, 1] - 0.742) * i.lip_fullness
+        flat[48:, 0] *= i.mouth_width
+        return np.concatenate([np.zeros((17, 3)), self.on_surface(flat[17:, 0], flat[17:, 1])])
+
+    def _collect_points(self) -> None:
+        marks = self._landmarks()
+        jaw = np.where(np.isin(np.arange(68), (55, 56, 57, 58, 59, 65, 66, 67)), 1.0, 0.0)
+        jaw[[55, 59]] = 0.93
+        jaw[[48, 54, 60, 64]] = 0.40
+        moves = self._moves(marks, np.where(np.arange(68) >= 48, jaw, 0.0))
+        for lips, amount in (((61, 62, 63), -0.012), ((65, 66, 67), 0.018)):
+            moves[4, lips, 1] += amount
+        self._add_lids(marks, moves)
+        chunks = [(marks, moves)]
+        for name, points in self._extras(marks).items():
+            start = sum(len(c[0]) for c in chunks)
+            self.slices[name] = slice(start, start + len(points))
+            chunks.append((points, self._moves(points)))
+        self._points = np.concatenate([c[0] for c in chunks]).astype(np.float32)
+        self._point_moves = np.concatenate([c[1] for c in chunks], axis=1).astype(np.float32)
+
+    @staticmethod
+    def _add_lids(marks: Any, moves: Any) -> None:
+        for weight, upper, lower in ((1, (37, 38), (41, 40)), (2, (43, 44), (47, 46))):
+            for top, bottom in zip(upper, lower, strict=True):
+                moves[weight, top] = 0.86 * (marks[bottom] - marks[top])
+                moves[weight, bottom] = 0.06 * (marks[top] - marks[bottom])
+                moves[4, bottom, 1] -= 0.012
+
+    def _extras(self, marks: Any) -> dict[str, NDArray[np.float64]]:
+        """Name the further points: jaw sections, pupils, nostrils, ears."""
+        angles = np.deg2rad(np.linspace(30, 80, 11))
+        rows = [self.around(s * angles, y) for s, ys in ((-1, _JAW_ROWS), (1, _JAW_ROWS[::-1]))
+                for y in ys]  # fmt: skip
+        chin = self.around(np.zeros(1), 1.238)
+        eyes = np.stack([marks[36:42].mean(axis=0), marks[42:48].mean(axis=0)])
+        n = self.identity.nose_width
+        nostril = np.array([(s * n * x, y) for s in (-1, 1) for x, y in
+                            ((0.045, 0.525), (0.075, 0.508), (0.115, 0.507), (0.125, 0.522),
+                             (0.085, 0.533))])  # fmt: skip
+        wing = np.array([(s * n * x, y) for s in (-1, 1) for x, y in
+                         ((0.165, 0.40), (0.185, 0.455), (0.172, 0.515), (0.125, 0.535))])  # fmt: skip
+        fold = np.array([(s * x, y) for s in (-1, 1) for x, y in
+                         ((0.21, 0.47), (0.29, 0.58), (0.35, 0.69), (0.37, 0.78))])  # fmt: skip
+        return {
+            "jaw": np.concatenate(rows), "chin": chin, "pupils": eyes,
+            "nostrils": self.on_surface(*nostril.T), "wings": self.on_surface(*wing.T),
+            "folds": self.on_surface(*fold.T),
+        }  # fmt: skip
+
+    def posed(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Apply expression `weights` (len(EXPRESSIONS),): points (P, 3) and mesh."""
+        points = self._points + np.tensordot(weights, self._point_moves, 1)
+        mesh = self.mesh + np.tensordot(weights, self._mesh_moves, 1)
+        return points, mesh
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Place a head: centre and eye-corner distance in px, angles in degrees.
+
+    Positive yaw turns the nose to the right of the picture, positive pitch up, positive roll
+    turns the picture clockwise.
+    """
+
+    x: float
+    y: float
+    scale: float
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+
+    def rotation(self) -> Floats:
+        """Give the (3, 3) matrix: yaw first, then pitch, then roll."""
+        (cy, cp, cr), (sy, sp, sr) = (
+            f(np.deg2rad([self.yaw, self.pitch, self.roll])) for f in (np.cos, np.sin)
+        )
+        yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+        roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+        return np.asarray(roll @ pitch @ yaw, np.float32)
+
+    def project(self, points: Floats) -> Floats:
+        """Project head points (..., 3) to px of the picture and depth (..., 3)."""
+        turned = (points - _PIVOT) @ self.rotation().T
+        factor = _CAMERA / (_CAMERA - turned[..., 2:])
+        flat = (turned[..., :2] + (0.0, _PIVOT[1] - 0.1)) * factor * self.scale + (self.x, self.y)
+        return np.asarray(np.concatenate([flat, turned[..., 2:]], axis=-1), np.float32)
+
+
+def landmarks(head: Head, pose: Pose, projected: Floats) -> Floats:
+    """Pick the 68 landmarks (68, 2) in px from projected points.
+
+    Jaw points slide along their section to the visible edge of the turned head, as people
+    annotate them.
+    """
+    marks = projected[:68, :2].copy()
+    jaw = projected[head.slices["jaw"], :2].reshape(16, -1, 2)
+    angle = np.deg2rad(pose.roll)
+    across = jaw @ np.array((np.cos(angle), np.sin(angle)), np.float32)
+    across[:8] *= -1
+    best = across.argmax(axis=1)
+    for row, (section, k) in enumerate(zip(across, best, strict=True)):
+        shift = 0.0
+        if 0 < k < len(section) - 1:  # vertex of the parabola through three samples: no steps
+            a, b, c = section[k - 1 : k + 2]
+            shift = float(0.5 * (a - c) / min(a - 2 * b + c, -1e-6))
+        at = float(np.clip(k + shift, 0, len(section) - 1))
+        low = min(int(at), len(section) - 2)
+        point = jaw[row, low] + (at - low) * (jaw[row, low + 1] - jaw[row, low])
+        marks[row if row < 8 else row + 1] = point
+    marks[8] = projected[head.slices["chin"], :2][0]
+    return marks
