@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-
 from vidfilter.pipeline.clock import Clock
 from vidfilter.pipeline.frame import Frame
 
@@ -66,7 +66,7 @@ class RecordingContext:
         return dict(Counter(cause for _, cause in self.dropped))
 
 
-def eventually(condition: Any, timeout_s: float = 10.0) -> bool:
+def wait_for(condition: Callable[[], Any], timeout_s: float = 10.0) -> bool:
     """Wait until `condition()` is true; returns whether it became so."""
     end = time.monotonic() + timeout_s
     while not condition():
@@ -74,6 +74,11 @@ def eventually(condition: Any, timeout_s: float = 10.0) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+@pytest.fixture
+def eventually() -> Callable[..., bool]:
+    return wait_for
 
 
 @pytest.fixture
