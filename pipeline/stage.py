@@ -12,6 +12,7 @@ from .caps import WORKING_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from .caps import Caps
     from .frame import Frame
@@ -53,6 +54,9 @@ class Context(Protocol):
     def wait(self, seconds: float) -> bool:
         """Sleep without counting as stalled; returns True at once when the pipeline stops."""
 
+    def idle(self) -> AbstractContextManager[None]:
+        """Return a context in which the stage waits for somebody else and is not stalled."""
+
     def wait_until(self, time_s: float, duration_s: float) -> float:
         """Sleep until the frame of `time_s` is due; returns how late it is in seconds."""
 
@@ -75,6 +79,8 @@ class Stage(ABC):
     Params: ClassVar[type[Params]] = Params
     accepts: ClassVar[tuple[str, ...]] = WORKING_FORMATS
     latency_frames: ClassVar[int] = 0
+    # Requests (see `Context.request`) that reach this stage as `set_property(action, value)`.
+    actions: ClassVar[frozenset[str]] = frozenset()
     # The property that a bare value stands for: `- overlay: glasses`.
     shorthand: ClassVar[str | None] = None
 

@@ -1,0 +1,285 @@
+"""A stage in a running pipeline: its thread, its input queue, its counters."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .bounded_queue import BoundedQueue, Gap, Reconfigure
+from .bus import Bus, Kind, Message
+from .clock import Clock
+from .errors import EndOfStream, Flushing
+from .frame import Frame
+from .ledger import Histogram, StageRecord
+from .stage import Sink, Source, Stage, Transform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .spec import StageSpec
+
+
+class Shared:
+    """What all nodes of one pipeline see: the bus, and whether to stop, pause or hurry."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.draining = threading.Event()  # the source must end
+        self.flushing = threading.Event()  # everything must end
+        self.running = threading.Event()  # cleared while paused
+        self.running.set()
+        self.realtime = False
+        self.clocks: list[Clock] = []
+
+
+class Node:
+    """Run one stage; also the `Context` that the stage talks to."""
+
+    def __init__(self, spec: StageSpec, shared: Shared) -> None:
+        self.spec, self.shared = spec, shared
+        self.id = self.stage_id = spec.id
+        self.name = spec.name
+        self.stage: Stage = None  # type: ignore[assignment]  # set by the builder, which needs us
+        self.inbox: BoundedQueue | None = None
+        self.outs: list[Node] = []
+        self.frames_in = self.frames_out = self.lost = self.refused = self.repeated = 0
+        self.dropped: Counter[str] = Counter()
+        self.tags: dict[str, Any] = {}
+        self.histogram, self.latency = Histogram(), Histogram()
+        self.cpu_ns = 0
+        self.last_time_s = 0.0
+        self.busy_since: int | None = None  # monotonic ns; None while waiting
+        self.finishing = False
+        self.thread: threading.Thread | None = None
+        self.ended = False
+        self._clock: Clock | None = None
+
+    # The runner's side
+
+    def launch(self) -> None:
+        """Start the thread; it is a daemon, so that one stuck in native code cannot hold us."""
+        self.thread = threading.Thread(target=self._run, name=f"vidfilter-{self.id}", daemon=True)
+        self.thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def busy_s(self) -> float:
+        """Return how long the stage has been inside one call."""
+        since = self.busy_since
+        return 0.0 if since is None else (time.monotonic_ns() - since) / 1e9
+
+    def stack(self) -> str:
+        """Return where the thread stands now."""
+        frame = sys._current_frames().get(self.thread.ident or 0) if self.thread else None
+        return "".join(traceback.format_stack(frame)) if frame else ""
+
+    def record(self) -> StageRecord:
+        """Return the counters as they are now."""
+        return StageRecord(
+            id=self.id,
+            name=self.name,
+            frames_in=self.frames_in,
+            frames_out=self.frames_out,
+            dropped=dict(self.dropped),
+            repeated=self.repeated,
+            queue=self._queue_record(),
+            ms=self.histogram.summary(),
+            cpu_ms=round(self.cpu_ns / 1e6, 2),
+            tags=dict(self.tags),
+        )
+
+    def _queue_record(self) -> dict[str, Any] | None:
+        if self.inbox is None:
+            return None
+        stats = self.inbox.stats()
+        limits = {"max_frames": self.inbox.max_frames, "leaky": self.inbox.leaky.value}
+        return {**limits, "peak": stats.peak, "leaked": stats.leaked, "flushed": stats.flushed}
+
+    # The thread
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+            # Only a clean end is an end of stream: after an error the sinks must not finish.
+            for out in self.outs:
+                out.inbox.end()  # type: ignore[union-attr]
+        except Flushing:
+            pass
+        except BaseException as error:
+            self.shared.bus.post(Message(Kind.ERROR, self.id, str(error), error))
+        finally:
+            self._count_in_flight()
+            self.cpu_ns = time.thread_time_ns()
+            self.busy_since = None
+            self.ended = True
+            self.shared.bus.post(Message(Kind.EOS, self.id))
+
+    def _count_in_flight(self) -> None:
+        if isinstance(self.stage, Transform) and self.stage.latency_frames:
+            held = self.frames_in - self.frames_out - sum(self.dropped.values()) - self.lost
+            self.lost += max(held, 0)
+
+    def _loop(self) -> None:
+        if isinstance(self.stage, Source):
+            self._run_source(self.stage)
+        else:
+            self._run_consumer()
+
+    def _run_source(self, source: Source) -> None:
+        frames = iter(source.frames())
+        while not self.shared.draining.is_set():
+            self._enter()
+            frame = next(frames, None)
+            self._leave()
+            if frame is None:
+                break
+            self.frames_in += 1
+            self.last_time_s = frame.time_s
+            self._emit(frame)
+            self.shared.running.wait()
+
+    def _run_consumer(self) -> None:
+        inbox = self.inbox
+        assert inbox is not None  # noqa: S101 - set by the builder for all but the source
+        while True:
+            try:
+                item = inbox.get()
+            except EndOfStream:
+                break
+            if isinstance(item, Frame):
+                self._handle(item)
+            elif isinstance(item, Reconfigure):
+                self._reconfigure(item)
+            else:
+                self._forward(item)
+        self._finish()
+
+    def _handle(self, frame: Frame) -> None:
+        self.frames_in += 1
+        stage = self.stage
+        self._enter()
+        out = None
+        try:
+            if isinstance(stage, Transform):
+                out = stage.process(frame)
+            elif isinstance(stage, Sink):
+                stage.write(frame)
+        except BaseException:
+            self.lost += 1
+            raise
+        finally:
+            self._leave()
+        if out is not None:
+            self._emit(out)
+        elif not self.outs:
+            self.latency.add(time.monotonic_ns() - frame.captured_ns)
+
+    def _finish(self) -> None:
+        self.finishing = True
+        self._enter()
+        if isinstance(self.stage, Transform):
+            for frame in self.stage.flush():
+                self._emit(frame)
+        elif isinstance(self.stage, Sink):
+            self.stage.finish()
+        self._leave(count=False)
+
+    def _emit(self, frame: Frame) -> None:
+        self.frames_out += 1
+        if len(self.outs) > 1:
+            frame = frame.shared()
+        refused = False
+        for out in self.outs:
+            try:
+                out.inbox.put(frame)  # type: ignore[union-attr]
+            except Flushing:
+                out.refused += 1
+                refused = True
+        if refused:
+            raise Flushing
+
+    def _forward(self, gap: Gap) -> None:
+        for out in self.outs:
+            out.inbox.put_control(Gap(gap.pts, gap.count))  # type: ignore[union-attr]
+
+    def _reconfigure(self, item: Reconfigure) -> None:
+        try:
+            self.stage.set_property(item.name, item.value)
+        except (AttributeError, ValueError) as error:
+            self.warn(f"{self.id}: {error}")
+
+    def _enter(self) -> None:
+        self.busy_since = time.monotonic_ns()
+
+    def _leave(self, *, count: bool = True) -> None:
+        since = self.busy_since
+        self.busy_since = None
+        if count and since is not None:
+            self.histogram.add(time.monotonic_ns() - since)
+
+    # Context: what the stage may ask for
+
+    @property
+    def stopping(self) -> bool:
+        return self.shared.draining.is_set()
+
+    @property
+    def realtime(self) -> bool:
+        return self.shared.realtime
+
+    def warn(self, text: str) -> None:
+        self.shared.bus.post(Message(Kind.WARNING, self.id, text))
+
+    def info(self, text: str) -> None:
+        self.shared.bus.post(Message(Kind.INFO, self.id, text))
+
+    def drop(self, frame: Frame, cause: str) -> None:
+        self.dropped[cause] += 1
+        if isinstance(self.stage, Source):
+            self.frames_in += 1
+        self._forward(Gap(frame.pts))
+
+    def repeat(self, count: int = 1) -> None:
+        self.repeated += count
+
+    def tag(self, key: str, value: Any) -> None:
+        self.tags[key] = value
+
+    def request(self, action: str, value: Any = None) -> None:
+        self.shared.bus.post(Message(Kind.REQUEST, self.id, action, value))
+
+    def wait(self, seconds: float) -> bool:
+        # A source waits for its next frame until it must end; a sink shows what it holds, and
+        # so waits until all must end.
+        stop = self.shared.draining if isinstance(self.stage, Source) else self.shared.flushing
+        return self._wait_for(stop, seconds)
+
+    def _wait_for(self, stop: threading.Event, seconds: float) -> bool:
+        with self.idle():
+            return stop.wait(max(seconds, 0.0))
+
+    @contextmanager
+    def idle(self) -> Iterator[None]:
+        since, self.busy_since = self.busy_since, None
+        try:
+            yield
+        finally:
+            if since is not None and threading.current_thread() is self.thread:
+                self.busy_since = time.monotonic_ns()
+
+    def wait_until(self, time_s: float, duration_s: float) -> float:
+        if self._clock is None:
+            self._clock = Clock()
+            self.shared.clocks.append(self._clock)
+        wait_s = self._clock.due(time_s, duration_s)
+        if wait_s > 0:
+            self._wait_for(self.shared.draining, wait_s)
+        return max(-wait_s, 0.0)

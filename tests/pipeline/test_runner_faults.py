@@ -1,0 +1,147 @@
+"""Nothing hangs: stages that raise, stall for ever, or are blocked when the stop comes."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from stand_ins import line, stage, tee
+
+from vidfilter.pipeline import Pipeline, StageError, StallError
+
+LIMIT_S = 2.0  # the promise: ended within two seconds of the stop or of the watchdog
+MANY = 10_000
+
+
+def three(**faults) -> list:
+    """Return source, transform and file with the faults asked for by stage name."""
+    source = {"frames": MANY, **faults.get("source", {})}
+    return [
+        stage("t-source", **source),
+        stage("t-transform", **faults.get("transform", {})),
+        stage("t-file", **faults.get("file", {})),
+    ]
+
+
+def run_aside(pipeline: Pipeline) -> tuple[threading.Thread, list[BaseException]]:
+    """Run in a thread; the list receives the error."""
+    errors: list[BaseException] = []
+
+    def body():
+        try:
+            pipeline.run()
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    return thread, errors
+
+
+def ended_within(thread: threading.Thread, seconds: float) -> bool:
+    """Wait at most `seconds` for `thread`."""
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+@pytest.mark.parametrize("guilty", ["source", "transform", "file"])
+@pytest.mark.parametrize("at", [0, 7])
+def test_a_stage_that_raises_is_named_and_ends_the_run(guilty, at):
+    pipeline = Pipeline(line(*three(**{guilty: {"raise_at": at}})))
+    thread, errors = run_aside(pipeline)
+    assert ended_within(thread, LIMIT_S + 1)
+    assert str(errors[0]) == f"stage {guilty} failed: RuntimeError: as asked"
+    assert errors[0].stage == guilty
+    assert not pipeline.stage("file").finished
+    assert pipeline.report().error["stage"] == guilty
+
+
+@pytest.mark.parametrize("guilty", ["source", "transform", "file"])
+@pytest.mark.parametrize("at", [0, 7])
+def test_a_stage_that_stalls_for_ever_is_named_with_its_stack(guilty, at):
+    pipeline = Pipeline(line(*three(**{guilty: {"stall_at": at}})))
+    thread, errors = run_aside(pipeline)
+    assert ended_within(thread, LIMIT_S + 1)
+    assert isinstance(errors[0], StallError)
+    assert errors[0].stage == guilty
+    assert "misbehave" in errors[0].stack
+    assert pipeline.stuck_threads == [guilty]
+
+
+@pytest.mark.parametrize("drain", [True, False])
+@pytest.mark.parametrize("guilty", ["source", "transform", "file"])
+def test_a_stage_blocked_when_the_stop_comes_does_not_hold_us(guilty, drain):
+    spec = line(*three(**{guilty: {"stall_at": 3}}), stall_timeout_s=30)
+    pipeline = Pipeline(spec)
+    thread, errors = run_aside(pipeline)
+    time.sleep(0.3)
+    assert thread.is_alive()
+    pipeline.stop(drain=drain)
+    assert ended_within(thread, LIMIT_S)
+    assert errors
+    assert errors[0].stage == guilty
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_stop_with_full_queues_ends_at_once(drain):
+    pipeline = Pipeline(line(*three(file={"slow_s": 0.05})))
+    thread, errors = run_aside(pipeline)
+    time.sleep(0.5)
+    pipeline.stop(drain=drain)
+    assert ended_within(thread, LIMIT_S)
+    assert errors == []
+    assert pipeline.stage("file").finished == drain
+    (sink,) = pipeline.report().sinks
+    assert sink.unaccounted == 0
+    assert (sink.lost_at_stop == 0) == drain
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_stop_with_empty_queues_ends_at_once(drain):
+    pipeline = Pipeline(line(*three(source={"frames": MANY, "slow_s": 0.3})))
+    thread, errors = run_aside(pipeline)
+    time.sleep(0.2)
+    pipeline.stop(drain=drain)
+    assert ended_within(thread, LIMIT_S)
+    assert errors == []
+
+
+def test_the_first_error_wins_and_everybody_is_released():
+    spec = line(
+        stage("t-source", frames=MANY),
+        tee(
+            [stage("t-file", "first", raise_at=5)],
+            [stage("t-transform"), stage("t-file", "second")],
+        ),
+    )
+    pipeline = Pipeline(spec)
+    with pytest.raises(StageError, match="stage first failed"):
+        pipeline.run()
+    assert pipeline.stage("second").stopped >= 1
+    assert pipeline.stage("transform").stopped >= 1
+    assert pipeline.stuck_threads == []
+    assert all(sink.unaccounted == 0 for sink in pipeline.report().sinks)
+
+
+def test_a_failing_start_releases_what_was_started():
+    spec = line(stage("t-source"), stage("t-transform"), stage("t-bad-start"))
+    pipeline = Pipeline(spec)
+    with pytest.raises(StageError, match="no luck"):
+        pipeline.run()
+    assert pipeline.stage("transform").started == 1
+    assert pipeline.stage("transform").stopped == 1
+
+
+def test_no_thread_is_left_after_a_run():
+    before = threading.active_count()
+    Pipeline(line(*three(source={"frames": 20}))).run()
+    assert threading.active_count() == before
+
+
+def test_a_stop_before_the_run_ends_it_at_once():
+    pipeline = Pipeline(line(*three()))
+    pipeline.stop()
+    report = pipeline.run()
+    assert report.sinks[0].captured < MANY
+    assert report.sinks[0].unaccounted == 0
