@@ -103,7 +103,7 @@ class Report:
             lost = sink.dropped_total + sink.lost_at_stop
             if sink.lossless and lost:
                 found.append(f"{sink.id}: {lost} of {sink.captured} frames lost")
-        if any(stage.tags.get("truncated") for stage in self.stages):
+        if any(bool(stage.tags.get("truncated")) for stage in self.stages):
             found.append("the input is damaged or ends early")
         return found
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 
-class Leaky(str, Enum):
+class Leaky(StrEnum):
     """What a full queue does: block, drop the new item (upstream), drop the old (downstream)."""
 
     NONE = "none"

@@ -69,14 +69,14 @@ class Context(Protocol):
         """Whether this pipeline must keep up with the world (live, or shown without a file)."""
 
 
-class Stage(ABC):
+class Stage(ABC):  # noqa: B024 - the kinds below name what is abstract
     """Base of all stages; `params` holds the validated properties.
 
     `accepts` lists the pixel formats `start` can take; the builder inserts a converter where the
     link offers another. `latency_frames` is how many frames a transform may hold back.
     """
 
-    Params: ClassVar[type[Params]] = Params
+    Params: ClassVar[type[BaseModel]] = Params
     accepts: ClassVar[tuple[str, ...]] = WORKING_FORMATS
     latency_frames: ClassVar[int] = 0
     # Requests (see `Context.request`) that reach this stage as `set_property(action, value)`.
@@ -84,7 +84,7 @@ class Stage(ABC):
     # The property that a bare value stands for: `- overlay: glasses`.
     shorthand: ClassVar[str | None] = None
 
-    def __init__(self, params: Params, context: Context) -> None:
+    def __init__(self, params: Any, context: Context) -> None:
         self.params = params
         self.context = context
 
@@ -96,10 +96,10 @@ class Stage(ABC):
         """Get ready for frames of `caps`; returns the caps of what is emitted."""
         return self.negotiate(caps)
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # noqa: B027 - most stages hold nothing
         """Release everything; called once or more, also after a failed start."""
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> None:  # noqa: B027 - most stages never block
         """Wake a call that blocks in a device; called from another thread when stopping."""
 
     def set_property(self, name: str, value: Any) -> None:

@@ -156,9 +156,9 @@ class BgrSink(CollectingSink):
     accepts = ("bgr24",)
 
 
-def stage(name: str, id: str | None = None, queue: QueueSpec = QueueSpec(), **properties):
+def stage(name: str, id: str | None = None, queue: QueueSpec | None = None, **properties):
     """Return the description of one stage; the id is the name without its prefix."""
-    return StageSpec(name, id or name.removeprefix("t-"), properties, queue)
+    return StageSpec(name, id or name.removeprefix("t-"), properties, queue or QueueSpec())
 
 
 def line(*stages, **options) -> PipelineSpec:

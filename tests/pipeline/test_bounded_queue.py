@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
-from stand_ins import make_frame
 
 from vidfilter.pipeline.bounded_queue import BoundedQueue, Gap, Reconfigure
 from vidfilter.pipeline.errors import EndOfStream, Flushing
 from vidfilter.pipeline.frame import Frame
 from vidfilter.pipeline.spec import Leaky
+
+from stand_ins import make_frame
 
 
 def numbers(queue: BoundedQueue) -> list[int | str]:

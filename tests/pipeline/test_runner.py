@@ -7,9 +7,10 @@ import time
 
 import numpy as np
 import pytest
-from stand_ins import line, stage, tee
 
 from vidfilter.pipeline import CapsError, Leaky, Pipeline, QueueSpec, StageError
+
+from stand_ins import line, stage, tee
 
 
 def seqs(pipeline: Pipeline, sink: str = "file") -> list[int]:

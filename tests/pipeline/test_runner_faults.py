@@ -6,9 +6,10 @@ import threading
 import time
 
 import pytest
-from stand_ins import line, stage, tee
 
 from vidfilter.pipeline import Pipeline, StageError, StallError
+
+from stand_ins import line, stage, tee
 
 LIMIT_S = 2.0  # the promise: ended within two seconds of the stop or of the watchdog
 MANY = 10_000
