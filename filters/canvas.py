@@ -1,0 +1,128 @@
+"""The picture while a filter draws: planes in the frame's own format, copied on the first write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from .geometry import Rect, rect_around
+
+if TYPE_CHECKING:
+    from ..pipeline.caps import Caps
+    from ..pipeline.frame import U8, Frame
+    from .geometry import F64
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Planes that share one sampling grid: every `step` px; `planes` are (index, channels).
+
+    `kind` names the components, in the order that `channels` counts them.
+    """
+
+    kind: str
+    step: int
+    planes: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+GROUPS: dict[str, tuple[Group, ...]] = {
+    "yuv420p": (Group("y", 1, ((0, (0,)),)), Group("uv", 2, ((1, (0,)), (2, (1,))))),
+    "nv12": (Group("y", 1, ((0, (0,)),)), Group("uv", 2, ((1, (0, 1)),))),
+    "bgr24": (Group("bgr", 1, ((0, (0, 1, 2)),)),),
+    "bgra": (Group("bgra", 1, ((0, (0, 1, 2, 3)),)),),
+}
+
+
+class Scratch:
+    """Buffers reused from frame to frame, by name: the hot path allocates nothing."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, U8] = {}
+
+    def take(self, name: str, shape: tuple[int, ...]) -> U8:
+        """Return an uninitialised contiguous array; valid until `name` is taken again."""
+        size = int(np.prod(shape))
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.size < size:
+            buffer = self._buffers[name] = np.empty(size * 5 // 4, np.uint8)
+        return buffer[:size].reshape(shape)
+
+
+@dataclass(slots=True)
+class Canvas:
+    """One frame being drawn on. `source` are the pixels as they came, also while drawing.
+
+    `rects` collects what was drawn; everything outside them is as it came, bit for bit.
+    """
+
+    frame: Frame
+    scratch: Scratch
+    keep_source: bool = False
+    rects: list[Rect] = field(default_factory=list)
+    source: tuple[U8, ...] = ()
+    _drawing: bool = False
+
+    def __post_init__(self) -> None:
+        self.source = self.frame.planes
+
+    @property
+    def caps(self) -> Caps:
+        return self.frame.caps
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return GROUPS[self.frame.caps.pixel_format]
+
+    def rect(self, points: F64, margin: float = 1.0) -> Rect | None:
+        """Return the rectangle to draw on around points (N, 2), None outside the picture."""
+        return rect_around(points, margin, self.caps.width, self.caps.height)
+
+    def begin(self, rect: Rect) -> tuple[U8, ...]:
+        """Return the planes for writing inside `rect` only; the first call copies if needed."""
+        if not self._drawing:
+            frame = self.frame.shared() if self.keep_source else self.frame
+            self.frame = frame.writable()
+            self._drawing = True
+        self.rects.append(rect)
+        return self.frame.planes
+
+    def fade(self, opacity: float) -> None:
+        """Mix what was drawn with the picture as it came; needs `keep_source`."""
+        for rect in disjoint(self.rects):
+            for group in self.groups:
+                for index, _ in group.planes:
+                    drawn = window(self.frame.planes[index], rect, group.step)
+                    came = window(self.source[index], rect, group.step)
+                    cv2.addWeighted(came, 1 - opacity, drawn, opacity, 0, dst=drawn)
+
+
+def window(plane: U8, rect: Rect, step: int) -> U8:
+    """Return the view of `plane` inside `rect`, for a plane with one sample every `step` px."""
+    return plane[rect.y0 // step : rect.y1 // step, rect.x0 // step : rect.x1 // step]
+
+
+def disjoint(rects: list[Rect]) -> list[Rect]:
+    """Return rectangles that cover the same without overlap, by merging those that overlap."""
+    apart: list[Rect] = []
+    for rect in rects:
+        while True:
+            hit = next((r for r in apart if _overlap(r, rect)), None)
+            if hit is None:
+                break
+            apart.remove(hit)
+            rect = rect.around(hit)
+        apart.append(rect)
+    return apart
+
+
+def _overlap(a: Rect, b: Rect) -> bool:
+    return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
+
+
+def cover(target: U8, colour: U8, clear: U8) -> None:
+    """Lay premultiplied `colour` over `target` in place; `clear` is 255 where it shows through."""
+    cv2.multiply(target, clear, dst=target, scale=1 / 255)
+    cv2.add(target, colour, dst=target)
