@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .testface_head import Floats, Pose, make_identity, smoothstep
+from .testface_head import Pose
+from .testface_identity import make_identity
+from .testface_layer import Floats, smoothstep
 from .testface_paint import Light, Look, Painter
 from .testface_scene import Body, make_background, sway
 

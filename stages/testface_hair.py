@@ -1,134 +1,80 @@
-"""Draw the hair of the test face: cap, hairline, strands and long hair."""
+"""Draw the hair of the test face: a textured cap, its hairline, long hair and a bun."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .testface_head import Floats, Head, Identity, Pose, spline
+from .testface_head import Head, Pose, normals
+from .testface_layer import Floats, Image, Layer, splat, spline
 
 if TYPE_CHECKING:
-    from .testface_paint import Layer, Light
+    from .testface_identity import Identity
+    from .testface_paint import Light
 
-_SHAPE = {  # style: (side, height, thickness of the back of the head), covers the ears
-    "short": (1.06, 1.10, False), "side": (1.07, 1.15, False), "long": (1.09, 1.10, True),
-    "bangs": (1.10, 1.12, True), "curls": (1.28, 1.24, True), "buzz": (1.015, 1.02, False),
-    "bun": (1.03, 1.06, False),
+_SHAPE = {  # style: width and height against the skull, lowest row, covers the ears
+    "short": (1.05, 1.10, 0.30, False), "side": (1.06, 1.15, 0.30, False),
+    "long": (1.09, 1.10, 0.55, True), "bangs": (1.11, 1.11, 0.60, True),
+    "curls": (1.26, 1.24, 0.55, True), "buzz": (1.012, 1.015, 0.25, False),
+    "bun": (1.03, 1.05, 0.25, False),
 }  # fmt: skip
-_FORK = np.array((-0.62, -0.2, -0.9), np.float32)
+_U, _V = 512, 128  # px of the strand texture: around the head, from crown to tip
+_BUFFER_SCALE = 30.0
 
 
 class Hair:
-    """Hold the strands and outlines of one hair style in head coordinates."""
+    """Hold one hair style in head coordinates."""
 
     def __init__(self, identity: Identity, head: Head) -> None:
-        self.identity, self._head = identity, head
-        self._wide, self._tall, self.covers_ears = _SHAPE[identity.style]
-        self._rng = np.random.default_rng(identity.seed + 7)
-        angles = np.linspace(-np.pi, np.pi, 41)
-        rows = np.linspace(-1.23, 0.25 if identity.style != "curls" else 0.45, 16)
-        around, y = np.meshgrid(angles, rows)
-        self._cap = self._lift(around, y).reshape(-1, 3)
-        self._line_at = np.deg2rad(np.linspace(-92, 92, 41))
-        line_y = self._hairline_y(self._line_at)
-        self._line = head.around(self._line_at, line_y).astype(np.float32)
-        outward = np.stack([np.sin(self._line_at), 0 * line_y, np.cos(self._line_at)], axis=1)
-        self._line_out = outward.astype(np.float32)
-        self._strands, self._tones, self._facing = self._grow()
+        self._who, self._head = identity, head
+        self._wide, self._tall, lowest, self.covers_ears = _SHAPE[identity.style]
+        around, row = np.meshgrid(np.linspace(-np.pi, np.pi, 49), np.linspace(0, 1, 18), indexing="ij")
+        y = -1.235 + (lowest + 1.235) * row**1.25
+        self._cap = self._lift(around, y)
+        self._normals = normals(self._cap.transpose(1, 0, 2)).transpose(1, 0, 2)
+        sweep = {"short": 0.5, "side": 1.1, "buzz": 0.0}.get(identity.style, 0.12)
+        u = (around / (2 * np.pi) + 0.5 + sweep * row * (1 - row) * 0.35) * _U
+        self._uv = np.stack([u, row * (_V - 1)], axis=-1).astype(np.float32)
+        curl = 1.0 if identity.style == "curls" else 0.0
+        self._texture = _strands(identity.seed % 4, curl)
+        self._ramp = self._make_ramp()
+        angle = np.deg2rad(np.linspace(-92, 92, 121))
+        self._line = head.around(angle, self._hairline_y(angle)).astype(np.float32)
+        self._line_out = np.stack([np.sin(angle), 0 * angle, np.cos(angle)], 1).astype(np.float32)
 
     def _lift(self, around: Any, y: Any) -> Floats:
         """Give points on the surface of the hair; `around` 0 is the front."""
-        width = self._head.width_at(y)
-        x = width * self._wide * np.sin(around)
-        depth = np.where(np.cos(around) > 0, 0.97, 1.12) * np.sqrt(np.clip(1 - (y / 1.3) ** 2, 0, 1))
+        x = self._head.width_at(y) * self._wide * np.sin(around)
+        depth = np.where(np.cos(around) > 0, 0.97, 1.12)
+        depth = depth * np.sqrt(np.clip(1 - (y / 1.3) ** 2, 0.0, 1))
         z = depth * self._wide * np.cos(around)
         return np.stack([x, np.where(y < 0, y * self._tall, y), z], axis=-1).astype(np.float32)
 
+    def _make_ramp(self) -> Image:
+        """Map light on hair to colour: dark roots, base, pale sheen."""
+        t = np.linspace(0, 1, 256)[:, None]
+        base = np.array(self._who.hair)
+        ramp = base * (0.22 + 1.25 * t) + 150 * np.clip(t - 0.62, 0, 1) ** 1.5
+        return np.clip(ramp, 0, 255).astype(np.uint8).reshape(256, 1, 3)
+
     def _hairline_y(self, angle: NDArray[Any]) -> NDArray[Any]:
-        degrees = np.rad2deg(angle)
+        style, degrees = self._who.style, np.rad2deg(angle)
         side = np.abs(degrees)
         end = 0.62 if self.covers_ears else 0.14
         line = np.interp(side, (0, 20, 40, 55, 66, 74, 80, 92),
                          (-0.80, -0.79, -0.70, -0.58, -0.34, -0.12, end - 0.1, end))  # fmt: skip
-        if self.identity.style == "bangs":
+        if style == "bangs":
             line = np.interp(side, (0, 30, 55, 68, 76, 92), (-0.40, -0.39, -0.30, -0.05, 0.35, 0.8))
-        if self.identity.style == "side":
+        if style == "side":
             line = line + 0.20 * np.exp(-(((degrees - 30) / 26) ** 2))
-        if self.identity.style == "curls":
-            wave = np.random.default_rng(self.identity.seed).normal(0, 0.03, len(line))
-            line = line + 0.06 + wave
-        return np.asarray(line)
-
-    def _grow(self) -> tuple[Floats, NDArray[np.int64], Floats]:
-        rng, count = self._rng, 260
-        start = np.deg2rad(rng.uniform(-180, 180, count))[:, None]
-        part = 0.3 if self.identity.style in ("side", "short") else 0.0
-        t = np.linspace(0, 1, 7)[None]
-        top = np.stack([part + 0.06 * np.sin(start[:, 0]), np.full(count, -1.2)], axis=1)
-        ends = np.interp(np.abs(start[:, 0]), np.abs(self._line_at[20:]), self._line[20:, 1])
-        ends = np.where(np.abs(start[:, 0]) > np.deg2rad(92), 0.3, ends) + rng.normal(0, 0.03, count)
-        y = -1.22 + (ends[:, None] + 1.22) * t**1.6
-        curl = 0.06 * np.sin(t * rng.uniform(5, 9, (count, 1)) + start) if self.identity.style == "curls" else 0
-        points = self._lift(start + curl + 0.12 * rng.normal(0, 1, (count, 1)) * t, y)
-        fade = (1 - t[..., None]) ** 2
-        points[..., :1] += (top[:, :1, None] * fade).astype(np.float32) * 0.6
-        scale = rng.uniform(0.93, 1.01, (count, 1, 1))
-        facing = np.stack([np.sin(start[:, 0]), -0.3 + 0 * start[:, 0], np.cos(start[:, 0])], axis=1)
-        return (points * scale).astype(np.float32), rng.integers(0, 4, count), facing.astype(np.float32)
-
-    def paint_cap(self, layer: Layer, pose: Pose, light: Light) -> None:
-        """Draw the mass of the hair behind the face."""
-        cap = pose.project(self._cap)[:, :2]
-        hull = cv2.convexHull(cap.astype(np.float32))[:, 0]
-        if self.identity.style == "curls":
-            hull = self._frizz(hull, pose.scale)
-        if self.identity.style == "bun":
-            self._disc(layer, pose, (0.0, -1.42, -0.3), 0.42)
-        layer.fill(hull, self._tone(0.62))
-
-    def paint_front(self, layer: Layer, pose: Pose, light: Light) -> None:
-        """Draw the strands over the cap."""
-        if self.identity.style == "buzz":
-            return
-        turned = self._facing @ pose.rotation().T
-        seen = turned[:, 2] > -0.15
-        lines = pose.project(self._strands)[..., :2]
-        glow = turned @ np.array(light.key, np.float32)
-        part = layer.crop(lines[seen].reshape(-1, 2), 2)
-        if part.empty:
-            return
-        thick = 0.022 * pose.scale
-        for tone in range(4):
-            chosen = seen & (self._tones == tone)
-            for low, high, bright in ((-2, 0.15, 0.0), (0.15, 0.6, 0.16), (0.6, 2, 0.36)):
-                group = lines[chosen & (glow >= low) & (glow < high)]
-                if len(group):
-                    self._stroke(part, group, thick, 0.48 + 0.14 * tone + bright)
-
-    def _stroke(self, part: Layer, lines: Floats, thick: float, tone: float) -> None:
-        fixed = np.round((lines - part.offset) * 16).astype(np.int32)
-        cv2.polylines(part.pixels, list(fixed), False, self._tone(tone), max(1, round(thick)), cv2.LINE_AA, 4)
-
-    def paint_back(self, layer: Layer, pose: Pose, light: Light) -> None:
-        """Draw long hair behind neck and shoulders."""
-        if self.identity.style not in ("long", "bangs"):
-            return
-        length = 1.9 if self.identity.style == "long" else 1.25
-        side = np.array([(0.5, -0.9), (0.86, -0.3), (0.97, 0.4), (1.02, 1.0), (0.98, length), (0.5, length + 0.12)])
-        shape = np.concatenate([side, side[::-1] * (-1, 1)])
-        solid = np.concatenate([shape, np.full((len(shape), 1), -0.25)], axis=1).astype(np.float32)
-        flat = pose.project(solid)[:, :2]
-        layer.fill(spline(flat, 6, closed=True), self._tone(0.5))
-        rng = np.random.default_rng(self.identity.seed + 3)
-        x = rng.uniform(-0.98, 0.98, (90, 1))
-        y = np.linspace(0.2, length, 6) + rng.uniform(-0.1, 0.06, (90, 1))
-        wave = 0.03 * np.sin(3 * y + rng.uniform(0, 6, (90, 1)))
-        lines = np.stack([x + wave, y, np.full_like(y, -0.25)], axis=-1).astype(np.float32)
-        for tone in range(3):
-            self._stroke(layer, pose.project(lines[tone::3])[..., :2], 0.02 * pose.scale, 0.45 + 0.16 * tone)
+        rough = {"bangs": 0.035, "curls": 0.05, "buzz": 0.006, "bun": 0.01}.get(style, 0.022)
+        rng = np.random.default_rng(self._who.seed)
+        jag = np.repeat(rng.normal(0, 1, 41), 3)[:121] + 0.7 * rng.normal(0, 1, 121)
+        return np.asarray(line + rough * jag)
 
     def hairline(self, pose: Pose) -> Floats | None:
         """Outline the part of the head that hair covers, or None; px of the picture."""
@@ -137,31 +83,108 @@ class Hair:
         if len(seen) < 2:
             return None
         line = pose.project(self._line[seen])[:, :2]
-        angle = np.deg2rad(pose.roll)
-        right = np.array((np.cos(angle), np.sin(angle)), np.float32) * pose.scale
-        up = np.array((right[1], -right[0]), np.float32)
-        curve = spline(line, 2)
-        ends = [line[-1] + 2 * right, line[-1] + 2 * right + 4 * up, line[0] - 2 * right + 4 * up, line[0] - 2 * right]
-        return np.asarray(np.concatenate([curve, ends]), np.float32)
+        right, up = 2 * pose.scale * pose.right(), -4 * pose.scale * pose.down()
+        first, last = line[0] - right, line[-1] + right
+        return np.asarray(np.concatenate([line, [last, last + up, first + up, first]]), np.float32)
 
-    def _frizz(self, hull: Floats, scale: float) -> Floats:
-        centre = hull.mean(axis=0)
-        closed = np.concatenate([hull, hull[:1]])
-        length = np.r_[0, np.cumsum(np.hypot(*np.diff(closed, axis=0).T))]
-        at = np.linspace(0, length[-1], 44, endpoint=False)
-        even = np.stack([np.interp(at, length, closed[:, k]) for k in (0, 1)], axis=1)
-        bump = np.where(np.arange(44) % 2, 1.045, 0.985)[:, None]
-        return spline(centre + (even - centre) * bump, 4, closed=True)
+    def paint_cap(self, layer: Layer, pose: Pose, light: Light) -> None:
+        """Draw the mass of the hair; the face is painted over it below the hairline."""
+        flat = pose.project(self._cap)[..., :2]
+        hull = cv2.convexHull(np.ascontiguousarray(flat).reshape(-1, 2))[:, 0]
+        if self._who.style == "curls":
+            hull = _frizz(hull)
+        part = layer.crop(hull, 2)
+        if part.empty:
+            return
+        shade = self._shade(pose, light)
+        data = np.concatenate([flat, self._uv, shade], axis=-1)
+        data = np.ascontiguousarray(data[:: -1 if pose.yaw > 0 else 1], np.float32)
+        dense = cv2.resize(data, (18 * 4, 49 * 4)).reshape(-1, 6)
+        dense = dense[dense[:, 5] > -0.1]
+        step = max(1.0, pose.scale / _BUFFER_SCALE)
+        picture, size = splat(dense[:, :2], dense[:, 2:5], part, step)
+        picture = cv2.resize(picture, size)
+        tone = cv2.remap(self._texture, picture[..., :2], None, cv2.INTER_LINEAR,
+                         borderMode=cv2.BORDER_REFLECT)  # fmt: skip
+        tone = cv2.multiply(tone, picture[..., 2], scale=1 / 128, dtype=cv2.CV_8U)
+        part.blend(self._colour(tone), part.mask(hull))
 
-    def _disc(self, layer: Layer, pose: Pose, centre: tuple[float, float, float], radius: float) -> None:
-        middle = pose.project(np.array([centre], np.float32))[0, :2]
-        circle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-        ring = np.stack([np.cos(circle), np.sin(circle)], axis=1) * radius * pose.scale
-        layer.fill(middle + ring, self._tone(0.55))
-        for k in range(5):
-            arc = middle + ring[4:22] * (0.9 - 0.17 * k)
-            self._stroke(layer, arc[None], 0.02 * pose.scale, 0.7 + 0.1 * (k % 3))
+    def _shade(self, pose: Pose, light: Light) -> Floats:
+        """Light the cap: (..., 2) brightness 0..255 and depth of the normal."""
+        turned = self._normals @ pose.rotation().T
+        key = np.array(light.key, np.float32) / np.float32(np.linalg.norm(light.key))
+        facing = np.clip(turned @ key * 0.65 + 0.35, 0, 1)
+        ring = np.exp(-(((turned[..., 1] + 0.50) / 0.16) ** 2)) * np.clip(turned[..., 2] * 1.5, 0, 1)
+        value = light.ambient * 90 + light.strength * (100 * facing + 52 * ring * facing)
+        return np.stack([value, turned[..., 2]], axis=-1)
 
-    def _tone(self, factor: float) -> tuple[float, float, float]:
-        b, g, r = np.clip(np.array(self.identity.hair) * factor * 1.25, 0, 255)
-        return float(b), float(g), float(r)
+    def _colour(self, tone: Any) -> Image:
+        return np.asarray(cv2.LUT(cv2.merge([tone] * 3), self._ramp), np.uint8)
+
+    def paint_back(self, layer: Layer, pose: Pose, light: Light) -> None:
+        """Draw long hair behind the neck."""
+        if self._who.style not in ("long", "bangs"):
+            return
+        end = 1.95 if self._who.style == "long" else 1.25
+        side = np.array([(0.5, -0.9), (0.86, -0.3), (0.97, 0.4), (1.02, 1.0), (0.96, end),
+                         (0.5, end + 0.12)])  # fmt: skip
+        outline = self._flat(np.concatenate([side, side[::-1] * (-1, 1)]), pose)
+        part = layer.crop(outline, 4)
+        if part.empty:
+            return
+        corners = self._flat(np.array([(-1.1, -0.9), (1.1, -0.9), (-1.1, end + 0.2)]), pose)
+        source = np.array([(60, 0), (_U - 60, 0), (60, _V - 1)], np.float32)
+        move = cv2.getAffineTransform(source, (corners - part.origin).astype(np.float32))
+        tone = cv2.warpAffine(self._texture, move, (part.width, part.height),
+                              borderMode=cv2.BORDER_REFLECT)  # fmt: skip
+        tone = cv2.convertScaleAbs(tone, alpha=0.25 + 0.4 * light.ambient + 0.15 * light.strength)
+        part.blend(self._colour(tone), part.mask(spline(outline, 6, closed=True)))
+
+    @staticmethod
+    def _flat(points: NDArray[Any], pose: Pose) -> Floats:
+        solid = np.concatenate([points, np.full((len(points), 1), -0.25)], axis=1)
+        return pose.project(solid.astype(np.float32))[:, :2]
+
+    def paint_bun(self, layer: Layer, pose: Pose) -> None:
+        """Draw the knot of a bun behind the crown."""
+        if self._who.style != "bun":
+            return
+        middle = pose.project(np.array([(0.0, -1.40, -0.3)], np.float32))[0, :2]
+        angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+        ring = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 0.40 * pose.scale
+        part = layer.crop(middle + ring, 2)
+        if part.empty:
+            return
+        side = max(part.width, part.height)
+        swirl = cv2.resize(self._texture[:, :96].T, (side, side))[: part.height, : part.width]
+        y, x = np.mgrid[0 : part.height, 0 : part.width].astype(np.float32)
+        away = np.hypot(x + part.origin[0] - middle[0], y + part.origin[1] - middle[1])
+        away /= 0.40 * pose.scale
+        tone = swirl * np.clip(0.95 - 0.55 * away**2, 0.2, 1)
+        part.blend(self._colour(tone.astype(np.uint8)), part.mask(middle + ring))
+
+
+@lru_cache(maxsize=16)
+def _strands(seed: int, curl: float) -> Image:
+    """Draw streaks along the hair: (_V, _U) uint8 around 128."""
+    rng = np.random.default_rng(seed)
+    total = np.zeros((_V, _U), np.float32)
+    for columns, rows, weight in ((64, 3, 0.8), (170, 4, 1.0), (400, 5, 0.8)):
+        if curl:
+            columns, rows = columns // 3, rows * 6
+        noise = rng.normal(0, 1, (rows, columns)).astype(np.float32)
+        noise[:, -1] = noise[:, 0]
+        total += weight * cv2.resize(noise, (_U, _V), interpolation=cv2.INTER_CUBIC)
+    total *= 26 / float(total.std())
+    return np.clip(128 + total, 40, 235).astype(np.uint8)
+
+
+def _frizz(hull: Floats) -> Floats:
+    """Give a hull the scalloped edge of curls."""
+    centre = hull.mean(axis=0)
+    closed = np.concatenate([hull, hull[:1]])
+    length = np.r_[0, np.cumsum(np.hypot(*np.diff(closed, axis=0).T))]
+    at = np.linspace(0, length[-1], 44, endpoint=False)
+    even = np.stack([np.interp(at, length, closed[:, k]) for k in (0, 1)], axis=1)
+    bump = np.where(np.arange(44) % 2, 1.045, 0.985)[:, None]
+    return spline(centre + (even - centre) * bump, 4, closed=True)

@@ -1,4 +1,4 @@
-"""Describe the head of the test face: identity, 3-D surface, landmarks and projection.
+"""Shape the head of the test face: 3-D surface, expressions, landmarks and projection.
 
 Head coordinates are measured in the distance of the outer eye corners: x to the right of the
 picture, y down, z towards the viewer, the origin between the eyes in the plane of the ears.
@@ -7,16 +7,18 @@ picture, y down, z towards the viewer, the origin between the eyes in the plane 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Colour = tuple[float, float, float]
+from .testface_layer import Floats, smoothstep, spline
+
+if TYPE_CHECKING:
+    from .testface_identity import Identity
 
 EXPRESSIONS = ("mouth_open", "eye_closed_l", "eye_closed_r", "brow_raise", "smile")
-STYLES = ("short", "side", "long", "bangs", "curls", "buzz", "bun")
 ROWS, COLUMNS = 104, 60
 MAX_THETA = np.deg2rad(93.0)
 _PIVOT = np.array([0.0, 0.35, 0.1], np.float32)
@@ -47,110 +49,6 @@ MIRROR = np.array(
      47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62,
      61, 60, 67, 66, 65]
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Hold what makes one face: colours in BGR 0..255, shape factors around 1."""
-
-    skin: Colour
-    hair: Colour
-    iris: Colour
-    lips: Colour
-    shirt: Colour
-    style: str
-    width: float = 1.0
-    jaw: float = 1.0
-    nose_width: float = 1.0
-    nose_length: float = 1.0
-    eye_size: float = 1.0
-    eye_tilt: float = 0.0
-    brow_weight: float = 1.0
-    lip_fullness: float = 1.0
-    mouth_width: float = 1.0
-    beard: float = 0.0
-    freckles: float = 0.0
-    make_up: float = 0.0
-    seed: int = 0
-
-
-_SKINS = ((188, 206, 236), (166, 190, 228), (140, 172, 216), (110, 146, 198), (82, 116, 168),
-          (58, 86, 132), (44, 66, 104))  # fmt: skip
-_HAIRS = ((24, 24, 28), (34, 46, 66), (40, 60, 96), (52, 86, 138), (86, 136, 190), (40, 66, 152),
-          (132, 134, 140))  # fmt: skip
-_IRISES = ((36, 62, 98), (44, 84, 128), (128, 108, 70), (168, 128, 72), (78, 118, 84))
-_SHIRTS = ((122, 90, 46), (70, 92, 168), (96, 116, 62), (168, 158, 150), (60, 56, 58),
-           (92, 62, 120), (70, 140, 190))  # fmt: skip
-
-
-def make_identity(rng: np.random.Generator) -> Identity:
-    """Draw one plausible identity; same generator state, same face."""
-    tone = int(rng.integers(len(_SKINS)))
-    skin = _jitter(rng, _SKINS[tone], 0.05)
-    hair = _jitter(rng, _HAIRS[int(rng.integers(3 if tone > 3 else len(_HAIRS)))], 0.12)
-    style = STYLES[int(rng.integers(len(STYLES)))]
-    feminine = style in ("long", "bangs", "bun") or rng.random() < 0.3
-    make_up = float(rng.uniform(0.2, 0.9)) if feminine else 0.0
-    red = np.array((88.0, 82.0, 190.0)) if tone < 4 else np.array((62.0, 52.0, 140.0))
-    lips = 0.75 * np.array(skin) * (0.80, 0.74, 0.95) + 0.25 * red
-    lips = lips * (1 - 0.35 * make_up) + 0.35 * make_up * red
-
-    def around(spread: float) -> float:
-        return float(np.clip(rng.normal(1.0, spread), 1 - 2 * spread, 1 + 2 * spread))
-
-    return Identity(
-        skin=skin, hair=hair,
-        iris=_jitter(rng, _IRISES[int(rng.integers(2 if tone > 3 else len(_IRISES)))], 0.1),
-        lips=(float(lips[0]), float(lips[1]), float(lips[2])),
-        shirt=_jitter(rng, _SHIRTS[int(rng.integers(len(_SHIRTS)))], 0.15),
-        style=style, width=around(0.03), jaw=around(0.05) - 0.03 * feminine,
-        nose_width=around(0.09) * (1.12 if tone > 4 else 1.0), nose_length=around(0.04),
-        eye_size=around(0.09) + 0.06 * feminine, eye_tilt=float(rng.normal(0, 0.012)),
-        brow_weight=around(0.18) * (0.75 if feminine else 1.05),
-        lip_fullness=around(0.12) * (1.12 if feminine or tone > 4 else 0.95),
-        mouth_width=around(0.05),
-        beard=0.0 if feminine else float(rng.choice((0.0, 0.15, 0.3, 0.8))),
-        freckles=float(rng.random() < 0.3) * float(tone < 3), make_up=make_up,
-        seed=int(rng.integers(2**31)),
-    )  # fmt: skip
-
-
-def _jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
-    b, g, r = np.clip(np.array(colour) * rng.normal(1, amount, 3), 8, 245)
-    return float(b), float(g), float(r)
-
-
-def smoothstep(x: Any, low: float, high: float) -> NDArray[np.float64]:
-    """Rise smoothly from 0 at `low` to 1 at `high`."""
-    t = np.clip((np.asarray(x, np.float64) - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3 - 2 * t))
-
-
-def spline(points: NDArray[Any], steps: int, *, closed: bool = False) -> NDArray[Any]:
-    """Run a Catmull-Rom curve through `points` (N, D); passes through each of them."""
-    return np.asarray(_spline_matrix(len(points), steps, closed) @ points)
-
-
-_MATRICES: dict[tuple[int, int, bool], Floats] = {}
-
-
-def _spline_matrix(count: int, steps: int, closed: bool) -> Floats:
-    key = (count, steps, closed)
-    if key not in _MATRICES:
-        segments = count if closed else count - 1
-        rows = []
-        for t in np.arange(segments * steps + (not closed)) / steps:
-            i = min(int(t), segments - 1)
-            f = t - i
-            weights = (-0.5 * f + f**2 - 0.5 * f**3, 1 - 2.5 * f**2 + 1.5 * f**3,
-                       0.5 * f + 2 * f**2 - 1.5 * f**3, -0.5 * f**2 + 0.5 * f**3)  # fmt: skip
-            row = np.zeros(count, np.float32)
-            for offset, weight in zip((-1, 0, 1, 2), weights, strict=True):
-                j = i + offset
-                row[j % count if closed else min(max(j, 0), count - 1)] += weight
-            rows.append(row)
-        _MATRICES[key] = np.array(rows)
-    return _MATRICES[key]
 
 
 def _bell(x: Any, y: Any, cx: float, cy: float, sx: float, sy: float) -> Any:
@@ -210,11 +108,11 @@ class Head:
 
     def _relief(self, x: Any, y: Any) -> Any:
         i = self.identity
-        height = np.interp(y / i.nose_length, (-0.14, 0.0, 0.13, 0.27, 0.37, 0.42, 0.47, 0.52, 0.58),
-                           (0.0, 0.065, 0.15, 0.24, 0.32, 0.335, 0.29, 0.12, 0.0))  # fmt: skip
-        spread = i.nose_width * np.interp(y, (-0.1, 0.1, 0.3, 0.42, 0.6), (0.07, 0.065, 0.08, 0.1, 0.1))
+        height = np.interp(y / i.nose_length, (-0.14, 0.0, 0.13, 0.27, 0.37, 0.42, 0.47, 0.53, 0.60),
+                           (0.0, 0.05, 0.115, 0.19, 0.262, 0.275, 0.235, 0.09, 0.0))  # fmt: skip
+        spread = i.nose_width * np.interp(y, (-0.1, 0.1, 0.3, 0.42, 0.6), (0.06, 0.058, 0.072, 0.092, 0.1))
         z = height * np.exp(-0.5 * (x / spread) ** 2)
-        z = z + 0.13 * _bell(x, y, 0.125 * i.nose_width, 0.465, 0.045, 0.05)
+        z = z + 0.105 * _bell(x, y, 0.122 * i.nose_width, 0.462, 0.045, 0.048)
         z = z - 0.10 * _bell(x, y, 0.34, 0.0, 0.15, 0.10) + 0.05 * _bell(x, y, 0.33, -0.2, 0.2, 0.07)
         z = z + 0.035 * _bell(x, y, 0.355, 0.0, 0.10, 0.055)
         z = z + 0.06 * _bell(x, y, 0.48, 0.30, 0.16, 0.15) + 0.06 * _bell(x, y, 0, 0.76, 0.27, 0.19)
@@ -287,10 +185,10 @@ class Head:
 
     def _extras(self, marks: Any) -> dict[str, NDArray[np.float64]]:
         """Name the further points: jaw sections, pupils, nostrils, ears."""
-        angles = np.deg2rad(np.linspace(30, 80, 11))
+        angles = np.deg2rad(np.linspace(0, 80, 13))
         rows = [self.around(s * angles, y) for s, ys in ((-1, _JAW_ROWS), (1, _JAW_ROWS[::-1]))
                 for y in ys]  # fmt: skip
-        chin = self.around(np.zeros(1), 1.238)
+        chin = self.around(np.zeros(9), np.linspace(1.0, 1.238, 9))
         eyes = np.stack([marks[36:42].mean(axis=0), marks[42:48].mean(axis=0)])
         n = self.identity.nose_width
         nostril = np.array([(s * n * x, y) for s in (-1, 1) for x, y in
@@ -338,6 +236,16 @@ class Pose:
         roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
         return np.asarray(roll @ pitch @ yaw, np.float32)
 
+    def right(self) -> Floats:
+        """Give the unit vector of the picture that points along the row of the eyes."""
+        angle = np.deg2rad(self.roll)
+        return np.array((np.cos(angle), np.sin(angle)), np.float32)
+
+    def down(self) -> Floats:
+        """Give the unit vector of the picture from forehead to chin."""
+        angle = np.deg2rad(self.roll)
+        return np.array((-np.sin(angle), np.cos(angle)), np.float32)
+
     def project(self, points: Floats) -> Floats:
         """Project head points (..., 3) to px of the picture and depth (..., 3)."""
         turned = (points - _PIVOT) @ self.rotation().T
@@ -354,18 +262,51 @@ def landmarks(head: Head, pose: Pose, projected: Floats) -> Floats:
     """
     marks = projected[:68, :2].copy()
     jaw = projected[head.slices["jaw"], :2].reshape(16, -1, 2)
-    angle = np.deg2rad(pose.roll)
-    across = jaw @ np.array((np.cos(angle), np.sin(angle)), np.float32)
+    chin = projected[head.slices["chin"], :2]
+    across = jaw @ pose.right()
     across[:8] *= -1
-    best = across.argmax(axis=1)
-    for row, (section, k) in enumerate(zip(across, best, strict=True)):
-        shift = 0.0
-        if 0 < k < len(section) - 1:  # vertex of the parabola through three samples: no steps
-            a, b, c = section[k - 1 : k + 2]
-            shift = float(0.5 * (a - c) / min(a - 2 * b + c, -1e-6))
-        at = float(np.clip(k + shift, 0, len(section) - 1))
-        low = min(int(at), len(section) - 2)
-        point = jaw[row, low] + (at - low) * (jaw[row, low + 1] - jaw[row, low])
-        marks[row if row < 8 else row + 1] = point
-    marks[8] = projected[head.slices["chin"], :2][0]
+    for row in range(16):
+        marks[row + (row > 7)] = _extreme(jaw[row], across[row])
+    marks[8] = _extreme(chin, chin @ pose.down())
+    low = slice(5, 12)
+    edge = cv2.convexHull(np.concatenate([jaw[3:13].reshape(-1, 2), chin]))[:, 0]
+    marks[low] = _push_out(marks[57] - 0.1 * pose.scale * pose.down(), marks[low], edge)
     return marks
+
+
+def _extreme(points: Floats, height: Floats) -> Floats:
+    """Find where the curve through `points` is highest, between samples: no steps in time."""
+    k = int(height.argmax())
+    if 0 < k < len(points) - 1:
+        a, b, c = (float(v) for v in height[k - 1 : k + 2])
+        shift = 0.5 * (a - c) / min(a - 2 * b + c, -1e-6)
+        k, f = (k, shift) if shift >= 0 else (k - 1, 1 + shift)
+        return np.asarray(points[k] + f * (points[k + 1] - points[k]))
+    return points[k]
+
+
+def _push_out(centre: Floats, points: Floats, hull: Floats) -> Floats:
+    """Move points along rays from `centre` to the border of the convex `hull` around it."""
+    start, edge = hull, np.roll(hull, -1, axis=0) - hull
+    ray = points - centre
+    area = ray[:, None, 0] * edge[:, 1] - ray[:, None, 1] * edge[:, 0]
+    to = start - centre
+    area = np.where(np.abs(area) < 1e-9, 1e-9, area)
+    along = (to[:, 0] * edge[:, 1] - to[:, 1] * edge[:, 0]) / area
+    at = (to[None, :, 0] * ray[:, None, 1] - to[None, :, 1] * ray[:, None, 0]) / area
+    hit = np.where((at >= -1e-4) & (at <= 1 + 1e-4) & (along > 0), along, 0).max(axis=1)
+    return np.asarray(centre + ray * np.clip(hit, 1.0, 1.25)[:, None], np.float32)
+
+
+def normals(mesh: Floats) -> Floats:
+    """Estimate unit normals of a (rows, columns, 3) surface, towards the viewer in front."""
+    along, below = np.empty_like(mesh), np.empty_like(mesh)
+    along[:, 1:-1] = mesh[:, 2:] - mesh[:, :-2]
+    along[:, 0], along[:, -1] = mesh[:, 1] - mesh[:, 0], mesh[:, -1] - mesh[:, -2]
+    below[1:-1] = mesh[2:] - mesh[:-2]
+    below[0], below[-1] = mesh[1] - mesh[0], mesh[-1] - mesh[-2]
+    normal = np.empty_like(mesh)
+    for k, (a, b) in enumerate(((1, 2), (2, 0), (0, 1))):
+        normal[..., k] = along[..., a] * below[..., b] - along[..., b] * below[..., a]
+    length = np.sqrt(np.einsum("ijk,ijk->ij", normal, normal))[..., None]
+    return np.asarray(normal / np.maximum(length, 1e-9), np.float32)

@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .testface_head import Floats, Identity, Pose, smoothstep, spline
+from .testface_head import Pose
+from .testface_layer import smoothstep, spline
 
 if TYPE_CHECKING:
+    from .testface_identity import Identity
     from .testface_paint import Light
 
 Image = NDArray[np.uint8]
@@ -149,4 +151,3 @@ def sway(pose: Pose, dx: float, dy: float) -> Pose:
     return Pose(pose.x - 0.45 * dx, pose.y - 0.25 * dy, pose.scale)
 
 
-__all__ = ["Body", "Floats", "make_background", "sway"]
