@@ -87,9 +87,9 @@ def list_virtual_cameras() -> list[CameraInfo]:
 
 def list_screens() -> list[ScreenInfo]:
     """Return the screens of the driver that a window would use; empty without a screen."""
-    from . import _sdl
+    from ._screens import probe
 
-    found = _sdl.probe()
+    found = probe()
     return [ScreenInfo(found.driver, *screen) for screen in found.screens] if found else []
 
 

@@ -1,0 +1,251 @@
+"""A window with a picture on it, by SDL; everything here belongs to the main thread."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..pipeline.errors import DeviceError
+from ._screens import load, screen_available
+
+if TYPE_CHECKING:
+    from ..pipeline.frame import U8, Frame
+
+_KEYS = {
+    "q": "quit",
+    "Escape": "quit",
+    "n": "next_filter",
+    "Right": "next_filter",
+    "p": "previous_filter",
+    "Left": "previous_filter",
+    "Space": "pause",
+    "m": "mirror",
+    "s": "stats",
+    "f": "fullscreen",
+    "h": "help",
+}
+
+
+class Display:
+    """A window that shows frames with their aspect kept, black around them."""
+
+    def __init__(self, title: str, size: tuple[int, int], *, fullscreen: bool = False) -> None:
+        """Open a window for pictures of `size` (width, height) on the first real driver.
+
+        Raises DeviceError. Close it with `close`, also after an error.
+        """
+        self._sdl = load()
+        self._window: Any = None
+        self._renderer: Any = None
+        self._texture: Any = None
+        self._texture_key: tuple[str, int, int] | None = None
+        self._overlay: Any = None
+        self._picture = size
+        self._fullscreen = fullscreen
+        self._open_video()
+        try:
+            self._open_window(title)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_video(self) -> None:
+        sdl = self._sdl
+        driver = screen_available()
+        if driver is None:
+            raise DeviceError(
+                "no screen to open a window on (is DISPLAY set?); "
+                "write a file instead: `--output out.mp4`"
+            )
+        # Ctrl-C and SIGTERM are the runner's; SDL would turn them into window events.
+        sdl.SDL_SetHint(sdl.SDL_HINT_NO_SIGNAL_HANDLERS, b"1")
+        sdl.SDL_SetHint(sdl.SDL_HINT_RENDER_SCALE_QUALITY, b"linear")
+        sdl.SDL_SetHint(sdl.SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, b"0")
+        sdl.SDL_SetHint(sdl.SDL_HINT_VIDEODRIVER, driver.encode())
+        self._check(sdl.SDL_InitSubSystem(sdl.SDL_INIT_VIDEO) == 0)
+        self._is_open = True
+
+    def _open_window(self, title: str) -> None:
+        sdl = self._sdl
+        flags = sdl.SDL_WINDOW_RESIZABLE | sdl.SDL_WINDOW_ALLOW_HIGHDPI
+        if self._fullscreen:
+            flags |= sdl.SDL_WINDOW_FULLSCREEN_DESKTOP
+        centre = sdl.SDL_WINDOWPOS_CENTERED
+        width, height = self._fitted()
+        self._window = sdl.SDL_CreateWindow(title.encode(), centre, centre, width, height, flags)
+        self._check(self._window)
+        # No vsync: presenting would block the main thread, for ever where a desktop hides us.
+        self._renderer = sdl.SDL_CreateRenderer(self._window, -1, 0)
+        self._check(self._renderer)
+        self._paint(mirror=False)
+
+    def _fitted(self) -> tuple[int, int]:
+        """Return the picture's size, made smaller where the desktop has less room."""
+        room = self._sdl.SDL_Rect()
+        width, height = self._picture
+        if self._sdl.SDL_GetDisplayUsableBounds(0, ctypes.byref(room)) != 0:
+            return width, height
+        scale = min(1.0, 0.9 * room.w / width, 0.9 * room.h / height)
+        return max(round(width * scale), 1), max(round(height * scale), 1)
+
+    def close(self) -> None:
+        """Close the window and SDL's video; harmless when repeated."""
+        sdl = self._sdl
+        for name, destroy in (
+            ("_overlay", sdl.SDL_DestroyTexture),
+            ("_texture", sdl.SDL_DestroyTexture),
+            ("_renderer", sdl.SDL_DestroyRenderer),
+            ("_window", sdl.SDL_DestroyWindow),
+        ):
+            if getattr(self, name):
+                destroy(getattr(self, name))
+            setattr(self, name, None)
+        if self._is_open:
+            self._is_open = False
+            sdl.SDL_QuitSubSystem(sdl.SDL_INIT_VIDEO)
+
+    _is_open = False
+
+    def actions(self) -> list[str]:
+        """Return what the user asked for since the last call; see `_KEYS`, and "redraw"."""
+        sdl = self._sdl
+        event = sdl.SDL_Event()
+        asked = []
+        while sdl.SDL_PollEvent(ctypes.byref(event)):
+            if event.type == sdl.SDL_QUIT:
+                asked.append("quit")
+            elif event.type == sdl.SDL_KEYDOWN and not event.key.repeat:
+                asked.append(self._action(event.key.keysym.sym))
+            elif event.type == sdl.SDL_WINDOWEVENT:
+                closed = event.window.event == sdl.SDL_WINDOWEVENT_CLOSE
+                asked.append("quit" if closed else "redraw")
+        return [action for action in asked if action]
+
+    def _action(self, symbol: int) -> str:
+        name: str = self._sdl.SDL_GetKeyName(symbol).decode()
+        return _KEYS.get(name) or _KEYS.get(name.lower(), "")
+
+    def set_title(self, title: str) -> None:
+        """Change the text of the title bar."""
+        self._sdl.SDL_SetWindowTitle(self._window, title.encode())
+
+    def toggle_fullscreen(self) -> None:
+        """Switch between the window and the whole screen."""
+        self._fullscreen = not self._fullscreen
+        flag = self._sdl.SDL_WINDOW_FULLSCREEN_DESKTOP if self._fullscreen else 0
+        self._sdl.SDL_SetWindowFullscreen(self._window, flag)
+
+    def show(self, frame: Frame | None, *, mirror: bool, overlay: U8 | None = None) -> None:
+        """Paint `frame`, or the last one again; `overlay` (H, W, 4) BGRA lies over its corner."""
+        if frame is not None:
+            self._upload(frame)
+        self._paint(mirror=mirror, overlay=overlay)
+
+    def _upload(self, frame: Frame) -> None:
+        sdl, caps = self._sdl, frame.caps
+        self._picture = round(caps.width * caps.sample_aspect), caps.height
+        self._ensure_texture(caps.pixel_format, caps.width, caps.height)
+        self._set_matrix(caps.matrix, caps.color_range)
+        planes = [plane if plane[0].flags.c_contiguous else plane.copy() for plane in frame.planes]
+        if caps.color_range == "full" and caps.matrix == "bt709" and planes[0].ndim == 2:
+            planes = [_LIMITED_Y[planes[0]], *(_LIMITED_C[plane] for plane in planes[1:])]
+        layout = [value for plane in planes for value in (_address(plane), plane.strides[0])]
+        update = {
+            "yuv420p": sdl.SDL_UpdateYUVTexture,
+            "nv12": sdl.SDL_UpdateNVTexture,
+        }.get(caps.pixel_format, sdl.SDL_UpdateTexture)
+        self._check(update(self._texture, None, *layout) == 0)
+
+    def _ensure_texture(self, pixel_format: str, width: int, height: int) -> None:
+        sdl, key = self._sdl, (pixel_format, width, height)
+        if key == self._texture_key:
+            return
+        if self._texture:
+            sdl.SDL_DestroyTexture(self._texture)
+        code = {
+            "yuv420p": sdl.SDL_PIXELFORMAT_IYUV,
+            "nv12": sdl.SDL_PIXELFORMAT_NV12,
+            "bgr24": sdl.SDL_PIXELFORMAT_BGR24,
+            "bgra": sdl.SDL_PIXELFORMAT_BGRA32,
+        }[pixel_format]
+        self._texture, self._texture_key = self._new_texture(code, width, height), key
+        if pixel_format == "bgra":
+            sdl.SDL_SetTextureBlendMode(self._texture, sdl.SDL_BLENDMODE_BLEND)
+
+    def _new_texture(self, code: int, width: int, height: int) -> Any:
+        sdl = self._sdl
+        texture = sdl.SDL_CreateTexture(
+            self._renderer, code, sdl.SDL_TEXTUREACCESS_STREAMING, width, height
+        )
+        self._check(texture)
+        return texture
+
+    def _set_matrix(self, matrix: str, color_range: str) -> None:
+        """Tell SDL how to read YUV; its only full-range mode is bt601 (see `_LIMITED_Y`)."""
+        sdl = self._sdl
+        if matrix == "bt709":
+            mode = sdl.surface.SDL_YUV_CONVERSION_BT709
+        elif color_range == "full":
+            mode = sdl.surface.SDL_YUV_CONVERSION_JPEG
+        else:
+            mode = sdl.surface.SDL_YUV_CONVERSION_BT601
+        sdl.SDL_SetYUVConversionMode(mode)
+
+    def _paint(self, *, mirror: bool, overlay: U8 | None = None) -> None:
+        sdl, renderer = self._sdl, self._renderer
+        sdl.SDL_SetRenderDrawColor(renderer, 0, 0, 0, 255)
+        sdl.SDL_RenderClear(renderer)
+        if self._texture:
+            flip = sdl.SDL_FLIP_HORIZONTAL if mirror else sdl.SDL_FLIP_NONE
+            area = ctypes.byref(self._letterbox())
+            sdl.SDL_RenderCopyEx(renderer, self._texture, None, area, 0.0, None, flip)
+        if overlay is not None:
+            self._paint_overlay(overlay)
+        sdl.SDL_RenderPresent(renderer)
+
+    def _letterbox(self) -> Any:
+        """Return where the picture goes: as large as fits, centred."""
+        width, height = self.size
+        scale = min(width / self._picture[0], height / self._picture[1])
+        w, h = round(self._picture[0] * scale), round(self._picture[1] * scale)
+        return self._sdl.SDL_Rect((width - w) // 2, (height - h) // 2, w, h)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the drawable area in pixels."""
+        width, height = ctypes.c_int(), ctypes.c_int()
+        self._sdl.SDL_GetRendererOutputSize(
+            self._renderer, ctypes.byref(width), ctypes.byref(height)
+        )
+        return width.value, height.value
+
+    def _paint_overlay(self, overlay: U8) -> None:
+        sdl, (height, width) = self._sdl, overlay.shape[:2]
+        if self._overlay:
+            sdl.SDL_DestroyTexture(self._overlay)
+        self._overlay = self._new_texture(sdl.SDL_PIXELFORMAT_BGRA32, width, height)
+        sdl.SDL_SetTextureBlendMode(self._overlay, sdl.SDL_BLENDMODE_BLEND)
+        sdl.SDL_UpdateTexture(self._overlay, None, _address(overlay), overlay.strides[0])
+        area = sdl.SDL_Rect(0, 0, width, height)
+        sdl.SDL_RenderCopy(self._renderer, self._overlay, None, ctypes.byref(area))
+
+    def _check(self, ok: Any) -> None:
+        if not ok:
+            text = self._sdl.SDL_GetError().decode(errors="replace") or "unknown error"
+            raise DeviceError(f"the window failed: {text}")
+
+
+def _address(plane: U8) -> Any:
+    return ctypes.cast(plane.ctypes.data, ctypes.POINTER(ctypes.c_ubyte))
+
+
+def _squeeze(low: int, high: int, centre: int) -> U8:
+    """Return the table that maps full range to limited range."""
+    scale = (high - low) / 255
+    values = low + np.arange(256) * scale if centre == 0 else 128 + (np.arange(256) - 128) * scale
+    return np.clip(np.rint(values), low, high).astype(np.uint8)
+
+
+_LIMITED_Y, _LIMITED_C = _squeeze(16, 235, 0), _squeeze(16, 240, 128)
