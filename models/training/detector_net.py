@@ -45,21 +45,19 @@ class DetectorNet(nn.Module):
     (`decode` says what they mean).
     """
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 48) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            conv_bn(1, 8, 3, 2), nn.ReLU(), conv_bn(8, 24, 3, 2), nn.ReLU(), Separable(24, 24)
-        )
+        self.stem = nn.Sequential(conv_bn(1, 8, 3, 2), nn.ReLU(), conv_bn(8, 24, 3, 2), nn.ReLU())
         self.stage8 = stage(24, width, 3)
         self.stage16 = stage(width, 96, 4)
         self.stage32 = stage(96, 128, 3)
         self.lateral16 = conv_bn(96, width, 1)
         self.lateral32 = conv_bn(128, width, 1)
         self.smooth = nn.ModuleList(Separable(width, width) for _ in STRIDES)
-        self.head = nn.ModuleList(Separable(width, width) for _ in STRIDES)
         self.out = nn.ModuleList(nn.Conv2d(width, ROW, 1) for _ in STRIDES)
         for out in self.out:
-            assert isinstance(out, nn.Conv2d) and out.bias is not None
+            assert isinstance(out, nn.Conv2d)
+            assert out.bias is not None
             nn.init.normal_(out.weight, std=0.01)
             nn.init.zeros_(out.bias)
             nn.init.constant_(out.bias[:1], -4.0)
@@ -72,10 +70,7 @@ class DetectorNet(nn.Module):
         p32 = self.smooth[2](self.lateral32(x32))
         p16 = self.smooth[1](F.relu(self.lateral16(x16) + F.interpolate(p32, scale_factor=2.0)))
         p8 = self.smooth[0](x8 + F.interpolate(p16, scale_factor=2.0))
-        rows = [
-            out(head(p)).flatten(2)
-            for p, head, out in zip((p8, p16, p32), self.head, self.out, strict=True)
-        ]
+        rows = [out(p).flatten(2) for p, out in zip((p8, p16, p32), self.out, strict=True)]
         return torch.cat(rows, 2).transpose(1, 2)
 
 

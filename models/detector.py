@@ -1,0 +1,196 @@
+"""Find faces in a luma picture: boxes, scores and five key points, in ONNX Runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .runtime import load_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Array = NDArray[np.float32]
+MULTIPLE = 32
+MAX_LOG_SIZE = 5.0
+NMS_IOU = 0.45
+MERGE_IOU = 0.7
+MAX_CANDIDATES = 400
+
+TIGHT_TO_HAND_DRAWN = np.array([-0.03, -0.22, 0.03, 0.02], np.float32)
+"""Moves of x0, y0, x1, y1 in widths and heights of the tight box of 68 landmarks."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Faces of one picture, best first.
+
+    boxes_xyxy_px (N, 4), scores (N,) 0..1, keypoints_px (N, 5, 2): eye centres, nose tip, mouth
+    corners, the left one in an upright picture first. All float32, px of the given picture.
+    """
+
+    boxes_xyxy_px: Array
+    scores: Array
+    keypoints_px: Array
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def hand_drawn_from_tight(boxes_xyxy_px: Array) -> Array:
+    """Turn tight boxes of 68 landmarks (..., 4) into the detector's convention."""
+    size = boxes_xyxy_px[..., 2:] - boxes_xyxy_px[..., :2]
+    moved: Array = boxes_xyxy_px + TIGHT_TO_HAND_DRAWN * np.concatenate([size, size], -1)
+    return moved.astype(np.float32)
+
+
+def tight_box_from_detection(boxes_xyxy_px: Array) -> Array:
+    """Turn detected boxes (..., 4) into likely tight boxes of 68 landmarks (brows to chin)."""
+    moves = TIGHT_TO_HAND_DRAWN
+    grown = 1 + moves[2:] - moves[:2]
+    size = (boxes_xyxy_px[..., 2:] - boxes_xyxy_px[..., :2]) / grown
+    moved: Array = boxes_xyxy_px - moves * np.concatenate([size, size], -1)
+    return moved.astype(np.float32)
+
+
+class FaceDetector:
+    """The shipped detector, or the one whose .onnx and .json are given.
+
+    Buffers are kept between calls, so that one instance belongs to one thread. Raises
+    WeightsError where the weights are missing or are not those their spec names.
+    """
+
+    def __init__(self, weights: Path | None = None, *, threads: int = 1) -> None:
+        self.model = load_model("detector" if weights is None else weights, threads)
+        self.default_score = float(self.model.spec["default_min_score"])
+        self._strides = tuple(int(s) for s in self.model.spec["strides"])
+        self._canvas = np.zeros((1, 1, MULTIPLE, MULTIPLE), np.float32)
+        self._cells = _grid(MULTIPLE, MULTIPLE, self._strides)
+
+    def detect(
+        self,
+        luma: NDArray[np.uint8],
+        *,
+        long_side: int = 320,
+        min_score: float | None = None,
+        max_faces: int = 50,
+    ) -> Detections:
+        """Find the faces of a luma picture (H, W) uint8 scaled to `long_side` px.
+
+        `min_score` defaults to the threshold of the spec. Boxes end at the picture's border.
+        Raises ValueError for an empty picture or one that is not (H, W) uint8.
+        """
+        check_luma(luma)
+        limit = self.default_score if min_score is None else min_score
+        inverse = self._fill(luma, long_side)
+        (rows,) = self.model.session.run(None, {self.model.input_name: self._canvas})
+        rows = rows[0]
+        picked = np.flatnonzero(rows[:, 0] > _logit(limit))
+        if len(picked) > MAX_CANDIDATES:
+            picked = picked[np.argpartition(-rows[picked, 0], MAX_CANDIDATES)[:MAX_CANDIDATES]]
+        if not len(picked):
+            return _NONE
+        picked = picked[np.argsort(-rows[picked, 0], kind="stable")]
+        boxes, keypoints = decode(rows[picked], self._cells[picked])
+        scores = 1 / (1 + np.exp(-rows[picked, 0]))
+        boxes, kept = merge(boxes, scores, max_faces)
+        height, width = luma.shape
+        boxes = to_picture(boxes.reshape(-1, 2, 2), inverse).clip(0, [width, height])
+        points = to_picture(keypoints[kept], inverse)
+        return Detections(boxes.reshape(-1, 4), scores[kept], points)
+
+    def _fill(self, luma: NDArray[np.uint8], long_side: int) -> tuple[float, float]:
+        """Put the scaled picture into the network's input; return picture px per canvas px."""
+        height, width = luma.shape
+        scale = long_side / max(height, width)
+        h, w = max(1, round(height * scale)), max(1, round(width * scale))
+        shape = (1, 1, -(-h // MULTIPLE) * MULTIPLE, -(-w // MULTIPLE) * MULTIPLE)
+        if self._canvas.shape != shape:
+            self._canvas = np.zeros(shape, np.float32)
+            self._cells = _grid(*shape[2:], self._strides)
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(np.ascontiguousarray(luma), (w, h), interpolation=method)
+        canvas = self._canvas[0, 0]
+        canvas[:h, :w] = small
+        canvas[h:] = 0
+        canvas[:h, w:] = 0
+        return width / w, height / h
+
+
+def check_luma(luma: NDArray[np.uint8]) -> None:
+    """Raise ValueError, saying what to pass, unless this is a non-empty (H, W) uint8 array."""
+    if luma.ndim != 2 or luma.dtype != np.uint8:
+        raise ValueError(
+            f"expected one luma plane (H, W) uint8, got {luma.dtype} {luma.shape};"
+            " convert colour pictures first (cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))"
+        )
+    if not luma.size:
+        raise ValueError(f"cannot look for faces in an empty picture {luma.shape}")
+
+
+def decode(rows: Array, cells: Array) -> tuple[Array, Array]:
+    """Return boxes (N, 4) and key points (N, 5, 2) in canvas px of network rows (N, 15).
+
+    A row holds the score logit, the box centre's offset from the cell and the logarithm of its
+    size, both in strides, and key points in half boxes from the box centre.
+    """
+    centre = cells[:, :2] + rows[:, 1:3] * cells[:, 2:]
+    half = np.exp(np.minimum(rows[:, 3:5], MAX_LOG_SIZE)) * (cells[:, 2:] / 2)
+    points = centre[:, None] + rows[:, 5:].reshape(-1, 5, 2) * half[:, None]
+    return np.concatenate([centre - half, centre + half], 1), points
+
+
+def merge(boxes: Array, scores: Array, max_faces: int) -> tuple[Array, NDArray[np.intp]]:
+    """Suppress weaker boxes of the same face, best first; return boxes (M, 4) and their rows.
+
+    Each box left is the score-weighted mean of those that overlap it by MERGE_IOU or more.
+    """
+    iou = _pairwise_iou(boxes)
+    free = np.ones(len(boxes), bool)
+    kept = []
+    for i in range(len(boxes)):
+        if free[i] and len(kept) < max_faces:
+            kept.append(i)
+            free &= iou[i] < NMS_IOU
+    rows = np.array(kept, np.intp)
+    weights = np.where(iou[rows] >= MERGE_IOU, scores, 0).astype(np.float32)
+    return (weights @ boxes) / weights.sum(1, keepdims=True), rows
+
+
+def to_picture(points: Array, scale: tuple[float, float]) -> Array:
+    """Move points (..., 2) from canvas to picture px, pixel centres at whole numbers."""
+    factor = np.array(scale, np.float32)
+    moved: Array = points * factor + (factor - 1) / 2
+    return moved.astype(np.float32)
+
+
+def _pairwise_iou(boxes: Array) -> Array:
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    inter = np.clip(high - low, 0, None).prod(2)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    iou: Array = inter / np.maximum(area[:, None] + area[None] - inter, 1e-6)
+    return iou
+
+
+def _grid(height: int, width: int, strides: tuple[int, ...]) -> Array:
+    """Return (A, 3): cell centre x, y in px and stride, in the order of the network's rows."""
+    parts = []
+    for s in strides:
+        y, x = np.mgrid[: height // s, : width // s]
+        parts.append(
+            np.stack([(x + 0.5) * s, (y + 0.5) * s, np.full(x.shape, s)], -1).reshape(-1, 3)
+        )
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _logit(share: float) -> float:
+    clipped = min(max(share, 1e-6), 1 - 1e-6)
+    return float(np.log(clipped / (1 - clipped)))
+
+
+_NONE = Detections(*(np.zeros(shape, np.float32) for shape in ((0, 4), (0,), (0, 5, 2))))

@@ -1,0 +1,223 @@
+"""Make training canvases: crops, mosaics, scale, rotation, light, blur and noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .detector_data import Sample
+
+Array = NDArray[np.float32]
+Image = NDArray[np.uint8]
+MIN_FACE_PX = 7.0  # smaller faces are shown, but the network may say what it likes about them
+MAX_FACES = 24
+FLIP = [1, 0, 2, 4, 3]
+SHARE = {"scene": 0.50, "scene68": 0.08, "portrait": 0.22, "negative": 0.14, "render": 0.06}
+
+
+@dataclass(slots=True)
+class Canvas:
+    """A training picture with its targets; `ignored` (M, 4) are boxes that teach nothing."""
+
+    luma: Image
+    boxes: Array
+    keypoints: Array
+    ignored: Array
+
+
+class Augmenter:
+    """Draws canvases from samples; kinds of pictures are mixed by `SHARE`."""
+
+    def __init__(self, samples: list[Sample], rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.samples = samples
+        self.half = [cv2.resize(s.luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+                     for s in samples]  # fmt: skip
+        weight = np.array([2.0 if len(s.masked) and not s.masked.all() else 1.0 for s in samples])
+        kinds = np.array([s.kind for s in samples])
+        for kind in set(kinds.tolist()):
+            chosen = kinds == kind
+            weight[chosen] *= SHARE[kind] / weight[chosen].sum()
+        self.cumulative = np.cumsum(weight / weight.sum())
+        self.negatives = [s.luma for s in samples if s.kind == "negative"]
+        self.noise = rng.normal(0, 1, (2, 512, 512)).astype(np.float32)
+        self.noise[1] = cv2.GaussianBlur(self.noise[1], (3, 3), 0.8) * 1.8
+
+    def canvas(self, size: int) -> Canvas:
+        """Return one canvas of size x size px."""
+        out = Canvas(self._background(size), *(np.zeros(s, np.float32) for s in _EMPTY))
+        if self.rng.random() < 0.45:
+            x, y = (int(v) for v in self.rng.uniform(0.3, 0.7, 2) * size)
+            for rect in ((0, 0, x, y), (x, 0, size, y), (0, y, x, size), (x, y, size, size)):
+                self._paste(out, rect)
+        else:
+            self._paste(out, (0, 0, size, size))
+        out.luma = self._light(out.luma)
+        out.boxes, out.keypoints = out.boxes[:MAX_FACES], out.keypoints[:MAX_FACES]
+        out.ignored = out.ignored[:MAX_FACES]
+        return out
+
+    def _background(self, size: int) -> Image:
+        """Return a flat picture or a part of a faceless one, so that little is left empty."""
+        if not self.negatives or self.rng.random() < 0.15:
+            return np.full((size, size), int(self.rng.integers(0, 256)), np.uint8)
+        luma = self.negatives[int(self.rng.integers(len(self.negatives)))]
+        side = int(min(luma.shape) * self.rng.uniform(0.6, 1))
+        y, x = (int(self.rng.integers(0, n - side + 1)) for n in luma.shape)
+        part = luma[y : y + side, x : x + side]
+        method = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(part, (size, size), interpolation=method), np.uint8)
+
+    def _paste(self, out: Canvas, rect: tuple[int, int, int, int]) -> None:
+        """Draw one sample, transformed, into the rectangle of the canvas; add its targets."""
+        x0, y0, x1, y1 = rect
+        index = int(np.searchsorted(self.cumulative, self.rng.random()))
+        sample = self.samples[min(index, len(self.samples) - 1)]
+        matrix = self._matrix(sample, x1 - x0, y1 - y0, len(out.luma))
+        scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+        source, to_source = sample.luma, np.diag([1.0, 1.0])
+        if scale < 0.55:
+            source, to_source = self.half[index], np.diag([2.0, 2.0])
+        pixels = matrix.copy()
+        pixels[:, :2] = matrix[:, :2] @ to_source
+        trusted = self._trusted(sample, (x1 - x0) / scale) if not sample.complete else None
+        patch = out.luma[y0:y1, x0:x1]
+        if trusted is not None:
+            factor = to_source[0, 0]
+            tx0, ty0, tx1, ty1 = (int(v / factor) for v in trusted)
+            source = source[ty0:ty1, tx0:tx1]
+            pixels = pixels.copy()
+            pixels[:, 2] += pixels[:, :2] @ np.array([tx0, ty0], float)
+        flags = cv2.INTER_LINEAR
+        empty = sample.kind == "negative"
+        border = cv2.BORDER_REFLECT_101 if empty else cv2.BORDER_TRANSPARENT
+        size = (x1 - x0, y1 - y0)
+        warped = cv2.warpAffine(
+            source, pixels, size, dst=patch.copy(), flags=flags, borderMode=border
+        )
+        if scale < 0.28:
+            warped = cv2.blur(warped, (2, 2)) if self.rng.random() < 0.5 else warped
+        out.luma[y0:y1, x0:x1] = warped
+        self._targets(out, sample, matrix, rect, trusted)
+
+    def _trusted(self, sample: Sample, reach: float) -> tuple[float, float, float, float]:
+        """Return the part of a partly annotated picture that surely holds no other face."""
+        pick = sample.boxes[int(self.rng.integers(len(sample.boxes)))]
+        w, h = pick[2] - pick[0], pick[3] - pick[1]
+        margin = self.rng.uniform(0.15, 0.75, 4) * [w, h, w, h]
+        height, width = sample.luma.shape
+        x0, y0 = max(0.0, pick[0] - margin[0]), max(0.0, pick[1] - margin[1])
+        x1, y1 = min(width, pick[2] + margin[2]), min(height, pick[3] + margin[3])
+        return float(x0), float(y0), float(x1), float(y1)
+
+    def _matrix(self, sample: Sample, width: int, height: int, canvas: int) -> Array:
+        """Draw a similarity (2, 3) from picture px to px of the rectangle."""
+        rng = self.rng
+        h, w = sample.luma.shape
+        if len(sample.boxes) and (not sample.complete or rng.random() < 0.55):
+            box = sample.boxes[int(rng.integers(len(sample.boxes)))]
+            face = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
+            low, high = np.log(11.0), np.log(0.85 * min(width, height))
+            wanted = float(np.exp(rng.uniform(low, max(high, low + 0.1))))
+            scale = min(wanted / face, 2.5)
+            anchor = (box[:2] + box[2:]) / 2
+            room = max(0.0, 0.5 - 0.5 * face * scale / min(width, height))
+            spot = (0.5 + rng.uniform(-room, room, 2)) * [width, height]
+        else:
+            native = 320 / max(h, w) * rng.uniform(0.65, 1.2)
+            fit = max(width, height) / max(h, w)
+            scale = native if rng.random() < 0.6 else fit * rng.uniform(0.8, 1.3)
+            anchor = rng.uniform(0.25, 0.75, 2) * [w, h]
+            spot = np.array([width, height]) * rng.uniform(0.35, 0.65, 2)
+        angle = np.deg2rad(rng.normal(0, 6) if rng.random() < 0.7 else rng.uniform(-30, 30))
+        if rng.random() < 0.3:
+            angle = 0.0
+        c, s = scale * np.cos(angle), scale * np.sin(angle)
+        flip = -1.0 if rng.random() < 0.5 else 1.0
+        linear = np.array([[c * flip, -s], [s * flip, c]])
+        linear[1] *= rng.uniform(0.92, 1.08)
+        offset = spot - linear @ anchor
+        return np.concatenate([linear, offset[:, None]], 1)
+
+    def _targets(
+        self,
+        out: Canvas,
+        sample: Sample,
+        matrix: Array,
+        rect: tuple[int, int, int, int],
+        trusted: tuple[float, float, float, float] | None,
+    ) -> None:
+        if not len(sample.boxes):
+            return
+        x0, y0, x1, y1 = rect
+        boxes = _move_boxes(sample.boxes, matrix)
+        keypoints = sample.keypoints @ matrix[:, :2].T + matrix[:, 2]
+        if np.linalg.det(matrix[:, :2]) < 0:
+            keypoints = keypoints[:, FLIP]
+        limits = np.array([0, 0, x1 - x0, y1 - y0], np.float32)
+        share = _visible(boxes, limits)
+        if trusted is not None:
+            share = np.minimum(share, _visible(sample.boxes, np.array(trusted, np.float32)))
+        clipped = np.concatenate(
+            [np.clip(boxes[:, :2], 0, limits[2:]), np.clip(boxes[:, 2:], 0, limits[2:])], 1
+        )
+        face = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+        good = (share > 0.55) & (face >= MIN_FACE_PX)
+        unsure = ~good & (share > 0.08)
+        shift = np.array([x0, y0, x0, y0], np.float32)
+        out.boxes = np.concatenate([out.boxes, clipped[good] + shift]).astype(np.float32)
+        out.ignored = np.concatenate([out.ignored, clipped[unsure] + shift]).astype(np.float32)
+        out.keypoints = np.concatenate([out.keypoints, keypoints[good] + shift[:2]]).astype(
+            np.float32
+        )
+
+    def _light(self, luma: Image) -> Image:
+        """Vary tone, sharpness, noise and coding, as cameras and codecs do."""
+        rng = self.rng
+        if rng.random() < 0.2:
+            if rng.random() < 0.5:
+                luma = cv2.GaussianBlur(luma, (0, 0), rng.uniform(0.5, 1.6))
+            else:
+                kernel = np.zeros((5, 5), np.float32)
+                cv2.line(kernel, *rng.integers(0, 5, (2, 2)).tolist(), 1.0)
+                luma = cv2.filter2D(luma, -1, kernel / kernel.sum())
+        ramp = np.linspace(0, 1, 256, dtype=np.float32) ** np.exp(rng.normal(0, 0.35))
+        gain = rng.uniform(0.55, 1.1) if rng.random() < 0.8 else rng.uniform(0.15, 0.6)
+        offset = rng.uniform(0, max(0.0, 1 - gain)) if rng.random() < 0.7 else 0.03
+        table = np.clip((ramp * gain + offset) * 255, 0, 255)
+        luma = cv2.LUT(luma, table.astype(np.uint8))
+        if rng.random() < 0.3:
+            n = len(luma)
+            y, x = rng.integers(0, 512 - n + 1, 2)
+            noise = self.noise[int(rng.integers(2)), y : y + n, x : x + n]
+            noisy = luma + noise * np.float32(rng.uniform(1, 12))
+            luma = np.clip(noisy, 0, 255).astype(np.uint8)
+        if rng.random() < 0.12:
+            quality = int(rng.integers(15, 70))
+            _, data = cv2.imencode(".jpg", luma, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            luma = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
+        return luma
+
+
+_EMPTY = ((0, 4), (0, 5, 2), (0, 4))
+
+
+def _move_boxes(boxes: Array, matrix: Array) -> Array:
+    """Return the boxes after a similarity: same centre, size and scale, not the outer hull."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
+    scale = np.array([np.hypot(*matrix[:, 0]), np.hypot(*matrix[:, 1])])
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
+    return np.concatenate([centre - half, centre + half], 1).astype(np.float32)
+
+
+def _visible(boxes: Array, limits: Array) -> Array:
+    """Return the share of each box's area inside the limits (4,)."""
+    low, high = np.maximum(boxes[:, :2], limits[:2]), np.minimum(boxes[:, 2:], limits[2:])
+    inside = np.clip(high - low, 0, None).prod(1)
+    share: Array = inside / np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(1), 1e-6)
+    return share

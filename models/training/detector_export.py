@@ -1,0 +1,79 @@
+"""Turn a checkpoint into the shipped network: `...detector_export CHECKPOINT DETECTOR.onnx`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from ..detector import TIGHT_TO_HAND_DRAWN
+from .detector_net import STRIDES, DetectorNet
+
+OPSET = 17
+
+
+def export(checkpoint: Path, out: Path, min_score: float) -> None:
+    """Write the averaged network as ONNX and its spec as JSON beside it."""
+    state = torch.load(checkpoint, weights_only=True)
+    net = DetectorNet().eval()
+    net.load_state_dict(state["average"])
+    axes = {"luma": {2: "height", 3: "width"}, "rows": {1: "cells"}}
+    torch.onnx.export(
+        net,
+        (torch.zeros(1, 1, 192, 320),),
+        str(out),
+        input_names=["luma"],
+        output_names=["rows"],
+        dynamic_axes=axes,
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    model = onnx.load(out)
+    onnx.checker.check_model(model)
+    spec = spec_of(out, min_score)
+    out.with_suffix(".json").write_text(json.dumps(spec, indent=2) + "\n")
+
+
+def spec_of(path: Path, min_score: float) -> dict[str, Any]:
+    """Return what a user of the network must know."""
+    return {
+        "name": "detector",
+        "task": "face detection with five key points",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "licence": "non-commercial research (see MODEL-LICENSE)",
+        "input": {
+            "name": "luma",
+            "shape": [1, 1, "height", "width"],
+            "dtype": "float32",
+            "range": [0, 255],
+            "multiple_of": 32,
+            "note": "one luma plane, limited or full range; normalisation is inside the network",
+        },
+        "output": {
+            "name": "rows",
+            "row": "score logit, centre x y, log width height, five key points x y",
+        },
+        "strides": list(STRIDES),
+        "default_min_score": min_score,
+        "box_convention": "upper forehead to chin, cheek to cheek, as drawn by hand",
+        "box_from_tight_68": [round(float(v), 4) for v in TIGHT_TO_HAND_DRAWN],
+        "key_points": ["eye_left", "eye_right", "nose_tip", "mouth_left", "mouth_right"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--min-score", type=float, default=0.5)
+    options = parser.parse_args()
+    export(options.checkpoint, options.out, options.min_score)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Train the face detector: `detector_train --data DIR --out RUN_DIR [--minutes M] [--resume]`."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import detector_data
+from .detector_augment import Augmenter, Canvas
+from .detector_loss import detector_loss
+from .detector_net import DetectorNet, grid
+
+log = logging.getLogger(__name__)
+SIZES = (192, 224, 256, 288, 320)
+BATCH = 16
+EMA = 0.998
+WARM_STEPS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is made of; `minutes` is the length of the whole schedule."""
+
+    data: Path
+    out: Path
+    minutes: float = 75.0
+    resume: bool = False
+    smoke: bool = False
+    rate: float = 4e-3
+    seed: int = 1
+
+
+def collate(canvases: list[Canvas]) -> tuple[Tensor, ...]:
+    """Stack canvases: luma (B, 1, S, S), faces, real, points, ignored, padded to one length."""
+    most = max(1, *(max(len(c.boxes), len(c.ignored)) for c in canvases))
+    faces, ignored = np.zeros((2, len(canvases), most, 4), np.float32)
+    points = np.full((len(canvases), most, 5, 2), np.nan, np.float32)
+    real = np.zeros((len(canvases), most), bool)
+    for i, c in enumerate(canvases):
+        faces[i, : len(c.boxes)] = c.boxes
+        points[i, : len(c.boxes)] = c.keypoints
+        real[i, : len(c.boxes)] = True
+        ignored[i, : len(c.ignored)] = c.ignored
+    luma = torch.from_numpy(np.stack([c.luma for c in canvases]))[:, None].float()
+    return luma, *(torch.from_numpy(a) for a in (faces, real, points, ignored))
+
+
+class Trainer:
+    """Network, average, optimiser and schedule of one run, resumable from its checkpoint."""
+
+    def __init__(self, settings: Settings, augmenter: Augmenter) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings, self.augmenter = settings, augmenter
+        self.net = DetectorNet().to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
+        decay = [p for p in self.net.parameters() if p.ndim > 1]
+        rest = [p for p in self.net.parameters() if p.ndim <= 1]
+        groups = [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.rate)
+        self.step, self.spent = 0, 0.0
+        self.path = settings.out / "checkpoint.pt"
+        self.rng = np.random.default_rng(settings.seed)
+
+    def save(self) -> None:
+        """Write the checkpoint beside the old one, then put it in its place."""
+        state = {
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "spent": self.spent,
+        }
+        part = self.path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self.path)
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint (weights and tensors only)."""
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        if "optimiser" in state:
+            self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.spent = int(state["step"]), float(state["spent"])
+
+    def rate(self) -> float:
+        """Return the learning rate: linear warm-up, then a cosine over the time given."""
+        done = min(1.0, self.spent / (self.settings.minutes * 60))
+        warm = min(1.0, (self.step + 1) / WARM_STEPS)
+        return self.settings.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def train_step(self) -> dict[str, float]:
+        """Draw a batch, step the network and its average."""
+        size = int(self.rng.choice(SIZES))
+        canvases = [self.augmenter.canvas(size) for _ in range(BATCH)]
+        luma, faces, real, points, ignored = collate(canvases)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate()
+        rows = self.net(luma.to(memory_format=torch.channels_last))
+        loss, parts = detector_loss(rows, grid(size, size), faces, real, points, ignored)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 8.0)
+        self.optimiser.step()
+        self.step += 1
+        self.update_average()
+        return parts
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        keep = min(EMA, (1 + self.step) / (10 + self.step))
+        own = self.net.state_dict()
+        for name, value in self.average.state_dict().items():
+            if value.dtype.is_floating_point:
+                value.lerp_(own[name], 1 - keep)
+            else:
+                value.copy_(own[name])
+
+    def run(self) -> None:
+        """Train until the minutes are spent; checkpoint every two minutes."""
+        end = self.settings.minutes * 60
+        last, saved, seen = time.monotonic(), time.monotonic(), []
+        while self.spent < end:
+            seen.append(self.train_step())
+            now = time.monotonic()
+            self.spent, last = self.spent + now - last, now
+            if self.step % 100 == 0:
+                means = " ".join(f"{k} {np.mean([s[k] for s in seen]):.4f}" for k in seen[0])
+                log.info(
+                    "step %d %.1f min lr %.5f %s", self.step, self.spent / 60, self.rate(), means
+                )
+                seen = []
+            if now - saved > 120 or self.settings.smoke:
+                self.save()
+                saved = now
+            if self.settings.smoke and self.step >= 3:
+                break
+        self.save()
+
+
+def parse() -> Settings:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=75.0)
+    parser.add_argument("--resume", action="store_true", help="continue from OUT/checkpoint.pt")
+    parser.add_argument("--smoke", action="store_true", help="three steps on a few pictures")
+    parser.add_argument("--rate", type=float, default=4e-3)
+    parser.add_argument("--seed", type=int, default=1)
+    return Settings(**vars(parser.parse_args()))
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    settings = parse()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    samples = detector_data.load(settings.data, few=settings.smoke)
+    train, held = detector_data.split(samples)
+    log.info("%d pictures to train on, %d held out", len(train), len(held))
+    seed = settings.seed + int(time.time())  # other pictures after each resume
+    trainer = Trainer(settings, Augmenter(train, np.random.default_rng(seed)))
+    if settings.resume and trainer.path.exists():
+        trainer.load(trainer.path)
+    trainer.run()
+
+
+if __name__ == "__main__":
+    main()
