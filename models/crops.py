@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SIDE_PER_EXTENT = 1.4
 """Side of the crop over the longer side of the tight box of the points."""
@@ -53,7 +56,9 @@ def crop_from_box(box_xyxy_px: NDArray[np.floating]) -> Crop:
 
 
 def crop_from_landmarks(
-    landmarks_px: NDArray[np.floating], left_eye: NDArray[np.integer], right_eye: NDArray[np.integer]
+    landmarks_px: NDArray[np.floating],
+    left_eye: NDArray[np.integer],
+    right_eye: NDArray[np.integer],
 ) -> Crop:
     """Return the crop turned upright by the line between the eye centres.
 
@@ -69,10 +74,15 @@ def crop_from_landmarks(
     middle = (low + high) / 2
     side = SIDE_PER_EXTENT * max(float((high - low).max()), 1.0)
     return Crop(
-        float(cos * middle[0] - sin * middle[1]), float(sin * middle[0] + cos * middle[1]), side, angle
+        float(cos * middle[0] - sin * middle[1]),
+        float(sin * middle[0] + cos * middle[1]),
+        side,
+        angle,
     )
 
 
-def transform_points(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> NDArray[np.float32]:
+def transform_points(
+    matrix: NDArray[np.floating], points: NDArray[np.floating]
+) -> NDArray[np.float32]:
     """Apply a (2, 3) affine matrix to points (..., 2)."""
     return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...pipeline.errors import VidfilterError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 Points = NDArray[np.float32]
 
 
-class AnnotationError(ValueError):
+class AnnotationError(VidfilterError, ValueError):
     """A data file that cannot be used; the message begins with its path."""
 
 
@@ -73,7 +78,7 @@ def _numbers(path: Path, parts: list[str]) -> list[float]:
 
 def _checked(path: Path, rows: list[list[float]], count: int) -> Points:
     if len(rows) != count or any(len(row) != 2 for row in rows):
-        raise AnnotationError(f"{path}: expected {count} points of 2 coordinates, found {len(rows)}")
+        raise AnnotationError(f"{path}: expected {count} points (x, y), found {len(rows)}")
     points = np.array(rows, dtype=np.float32)
     if not np.isfinite(points).all():
         raise AnnotationError(f"{path}: a coordinate is not a finite number")

@@ -43,7 +43,9 @@ class LandmarkNet(nn.Module):
     regression). Any S works; the size used in training works best.
     """
 
-    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 72, 128), head: int = 56) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int, int] = (16, 32, 72, 128), head: int = 56
+    ) -> None:
         super().__init__()
         w0, w1, w2, w3 = widths
         self.stem = nn.Sequential(ConvUnit(1, w0, 2), ConvUnit(w0, w1, 2))
@@ -84,8 +86,7 @@ def soft_argmax(logits: Tensor) -> Tensor:
     """Expected position (N, K, 2), x then y, in input pixels, of heat-map logits (N, K, H, W)."""
     _, _, height, width = logits.shape
     weights = functional.softmax(logits.flatten(2), dim=2)
-    ys, xs = torch.meshgrid(
-        torch.arange(height, dtype=torch.float32), torch.arange(width, dtype=torch.float32), indexing="ij"
-    )
+    rows, columns = (torch.arange(n, dtype=torch.float32) for n in (height, width))
+    ys, xs = torch.meshgrid(rows, columns, indexing="ij")
     grid = torch.stack((xs.flatten(), ys.flatten()), dim=1)
     return (weights @ grid) * STRIDE + (STRIDE - 1) / 2

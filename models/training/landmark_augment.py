@@ -1,0 +1,269 @@
+"""Turn cached faces into training crops: one affine warp and a few cheap ops per sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..crops import SIDE_PER_EXTENT, Crop, transform_points
+from ..topology import topology
+from .landmark_dataset import CACHE_SIZE, LANDMARKS, NEGATIVE, FaceCache
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from .landmark_formats import Points
+
+Luma = NDArray[np.uint8]
+PRESENCE_UNKNOWN = -1.0
+IGNORED_SHIFT, LOST_SHIFT = 0.28, 0.5
+
+
+@dataclass(slots=True)
+class Example:
+    """A training crop (S, S); points in crop px, NaN where unlabelled; presence 0, 1 or -1."""
+
+    image: Luma
+    points: dict[str, Points]
+    presence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Jitter:
+    """How far a training crop strays from the ideal one, in fractions of the tight extent."""
+
+    shift: float
+    scale: float
+    roll: float
+
+
+@dataclass(slots=True)
+class Augmenter:
+    """Draws random training crops from a cache."""
+
+    faces: FaceCache
+    size: int
+    rng: Generator
+    negatives: NDArray[np.intp] = field(init=False)
+    noise: NDArray[np.float32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.negatives = np.flatnonzero((self.faces.kind == NEGATIVE) & ~self.faces.held_out)
+        self.noise = self.rng.standard_normal(1 << 18).astype(np.float32)
+
+    def draw(self, row: int) -> Example:
+        """Return one random crop of the sample in `row`."""
+        kind = int(self.faces.kind[row])
+        points = {key: values[row] for key, values in self.faces.points.items()}
+        crop, presence = self._crop(row, kind, points)
+        matrix = crop.to_crop(self.size)
+        if self.rng.random() < 0.5:
+            matrix = np.diag([-1.0, 1.0]) @ matrix + [[0, 0, self.size - 1], [0, 0, 0]]
+            points = {key: values[topology(key).flip] for key, values in points.items()}
+        points = {key: transform_points(matrix, values) for key, values in points.items()}
+        image = self._warp(self.faces.images[row], matrix)
+        if kind == LANDMARKS and self.rng.random() < 0.35:
+            presence = self._occlude(image, points["ibug68"], presence)
+        image = self._degrade(image)
+        if presence == 0.0:
+            points = {key: np.full_like(values, np.nan) for key, values in points.items()}
+        return Example(image, points, presence)
+
+    def _crop(self, row: int, kind: int, points: dict[str, Points]) -> tuple[Crop, float]:
+        rng = self.rng
+        if kind != LANDMARKS:
+            scale = float(rng.uniform(0.6 if kind == NEGATIVE else 0.85, 1.3))
+            middle = (CACHE_SIZE - 1) / 2 + rng.uniform(-15, 15, 2)
+            side = CACHE_SIZE * SIDE_PER_EXTENT / 2.2 * scale
+            angle = float(rng.normal(0, 0.3))
+            return Crop(middle[0], middle[1], side, angle), 0.0 if kind == NEGATIVE else 1.0
+        known = next(v for v in points.values() if not np.isnan(v[0, 0]))
+        jitter = self._jitter()
+        angle = np.radians(jitter.roll)
+        base = angle if rng.random() < 0.5 else -float(self.faces.roll[row])
+        centre, extent = tight_box(known, base)
+        shift = rng.uniform(-jitter.shift, jitter.shift, 2)
+        presence = 1.0
+        if rng.random() < 0.04:
+            direction = rng.uniform(0, 2 * np.pi)
+            reach = rng.uniform(LOST_SHIFT, 0.8) * SIDE_PER_EXTENT
+            shift, presence = reach * np.array([np.cos(direction), np.sin(direction)]), 0.0
+        elif np.abs(shift).max() > IGNORED_SHIFT:
+            presence = PRESENCE_UNKNOWN
+        scale = float(np.exp(rng.uniform(-jitter.scale, jitter.scale)))
+        side = SIDE_PER_EXTENT * extent * scale
+        return Crop(*(centre + shift * extent), side, angle), presence
+
+    def _jitter(self) -> Jitter:
+        """Mix the small errors of tracking with those of a detector's first box."""
+        draw = self.rng.random()
+        if draw < 0.25:
+            return Jitter(0.06, 0.1, float(self.rng.normal(0, 4)))
+        if draw < 0.8:
+            return Jitter(0.12, 0.17, float(self.rng.normal(0, 14)))
+        return Jitter(0.25, 0.35, float(self.rng.uniform(-60, 60)))
+
+    def _warp(self, image: Luma, matrix: NDArray[np.float64]) -> Luma:
+        border = cv2.BORDER_REPLICATE if self.rng.random() < 0.85 else cv2.BORDER_CONSTANT
+        fill = float(self.rng.integers(0, 256))
+        size = (self.size, self.size)
+        crop = cv2.warpAffine(
+            image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill
+        )
+        return np.asarray(crop, dtype=np.uint8)
+
+    def _occlude(self, image: Luma, points: Points, presence: float) -> float:
+        """Cover part of the face in place; returns the presence that is left."""
+        if np.isnan(points[0, 0]):
+            low, high = 0.2 * self.size, 0.8 * self.size
+            points = self.rng.uniform(low, high, (68, 2)).astype(np.float32)
+        draw, extent = self.rng.random(), float(np.ptp(points, axis=0).max())
+        if draw < 0.12:
+            self._glasses(image, points)
+        elif draw < 0.24:
+            outline = np.concatenate((points[2:15], points[[29]] + self.rng.normal(0, 2, (1, 2))))
+            self._fill(image, [outline])
+        elif draw < 0.32:
+            self._hat(image, points, extent)
+        elif draw < 0.4:
+            square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+            self._fill(image, [points.mean(axis=0) + 0.75 * extent * square])
+            return 0.0
+        else:
+            for _ in range(int(self.rng.integers(1, 3))):
+                self._fill(image, self._blob(points, extent))
+        return presence
+
+    def _blob(self, points: Points, extent: float) -> list[NDArray[np.floating]]:
+        """A random smooth polygon or a bunch of finger-like bars near a random point."""
+        rng = self.rng
+        centre = points[rng.integers(len(points))] + rng.normal(0, 0.1 * extent, 2)
+        turn = rng.uniform(0, 2 * np.pi)
+        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        if rng.random() < 0.3:
+            length, width = extent * rng.uniform(0.3, 0.8), extent * rng.uniform(0.05, 0.1)
+            bar = np.array([[0, -width], [length, -width], [length, width], [0, width]])
+            step = np.array([0.0, 2.4 * width])
+            return [(bar + step * i) @ rotation.T + centre for i in range(int(rng.integers(2, 5)))]
+        angles = np.sort(rng.uniform(0, 2 * np.pi, 10))
+        radii = extent * rng.uniform(0.08, 0.28) * rng.uniform(0.7, 1.3, (10, 1))
+        circle = np.stack((np.cos(angles), np.sin(angles) * rng.uniform(0.4, 1.0)), axis=1)
+        return [(circle * radii) @ rotation.T + centre]
+
+    def _hat(self, image: Luma, points: Points, extent: float) -> None:
+        left, right = points[17], points[26]
+        up = points[[27]].mean(axis=0) - points[8]
+        up = up / max(float(np.linalg.norm(up)), 1e-3) * extent
+        rise = self.rng.uniform(0.0, 0.12)
+        across = (right - left) * 0.3
+        brim = [left - across + up * rise, right + across + up * rise]
+        self._fill(image, [np.array([*brim, brim[1] + up, brim[0] + up])])
+
+    def _glasses(self, image: Luma, points: Points) -> None:
+        """Draw frames, tinted lenses or a glare on both eyes."""
+        rng = self.rng
+        eyes = points[[36, 37, 38, 39, 40, 41]].mean(axis=0), points[42:48].mean(axis=0)
+        radius = float(np.linalg.norm(eyes[1] - eyes[0])) * rng.uniform(0.3, 0.46)
+        shade, overlay = float(rng.integers(0, 256)), image.copy()
+        thickness = int(rng.integers(1, 4)) if rng.random() < 0.6 else -1
+        axes = (max(1, round(radius)), max(1, round(radius * rng.uniform(0.6, 1.0))))
+        turn = float(np.degrees(np.arctan2(*(eyes[1] - eyes[0])[::-1])))
+        for eye in eyes:
+            centre = tuple(np.round(eye).astype(int).tolist())
+            cv2.ellipse(overlay, centre, axes, turn, 0, 360, shade, thickness)
+        opacity = rng.uniform(0.4, 1.0)
+        cv2.addWeighted(overlay, opacity, image, 1 - opacity, 0, dst=image)
+
+    def _fill(self, image: Luma, polygons: list[NDArray[np.floating]]) -> None:
+        mask = np.zeros_like(image)
+        cv2.fillPoly(mask, [np.round(p).astype(np.int32) for p in polygons], 255)
+        if self.rng.random() < 0.5 and len(self.negatives):
+            source = self.faces.images[self.rng.choice(self.negatives)]
+            x, y = self.rng.integers(0, CACHE_SIZE - self.size, 2)
+            paint = source[y : y + self.size, x : x + self.size]
+        else:
+            shade = self.rng.uniform(0, 255) + self.rng.uniform(0, 25) * self._noise(image.shape)
+            paint = np.clip(shade, 0, 255).astype(np.uint8)
+        cv2.copyTo(paint, mask, image)
+
+    def _degrade(self, image: Luma) -> Luma:
+        rng = self.rng
+        if rng.random() < 0.25:
+            image = self._shrink(image, int(np.exp(rng.uniform(np.log(16), np.log(72)))))
+        if rng.random() < 0.18:
+            image = self._blur(image)
+        image = self._light(image)
+        if rng.random() < 0.35:
+            noisy = image + rng.uniform(1, 12) * self._noise(image.shape)
+            image = np.clip(noisy, 0, 255).astype(np.uint8)
+        if rng.random() < 0.15:
+            quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(8, 60))]
+            image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_GRAYSCALE)
+        return np.asarray(image, dtype=np.uint8)
+
+    def _shrink(self, image: Luma, pixels: int) -> Luma:
+        if pixels >= self.size:
+            return image
+        small = cv2.resize(image, (pixels, pixels), interpolation=cv2.INTER_AREA)
+        ways = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)
+        way = ways[int(self.rng.choice(3, p=(0.6, 0.3, 0.1)))]
+        return np.asarray(cv2.resize(small, image.shape[::-1], interpolation=way), dtype=np.uint8)
+
+    def _blur(self, image: Luma) -> Luma:
+        if self.rng.random() < 0.6:
+            blurred = cv2.GaussianBlur(image, (0, 0), self.rng.uniform(0.4, 1.8))
+            return np.asarray(blurred, dtype=np.uint8)
+        length = int(self.rng.integers(3, 9))
+        kernel = np.zeros((length, length), dtype=np.float32)
+        turn = self.rng.uniform(0, np.pi)
+        middle, reach = (length - 1) / 2, length / 2 * np.array([np.cos(turn), np.sin(turn)])
+        ends = [tuple(np.round(middle + s * reach).astype(int).tolist()) for s in (-1, 1)]
+        cv2.line(kernel, ends[0], ends[1], 1.0)
+        return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), dtype=np.uint8)
+
+    def _light(self, image: Luma) -> Luma:
+        """Change gamma, gain and offset; sometimes light from one side or near darkness."""
+        rng = self.rng
+        ramp = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.6, 0.6))
+        gain = rng.uniform(0.06, 0.3) if rng.random() < 0.08 else rng.uniform(0.45, 1.25)
+        table = ramp * gain * 255 + rng.uniform(-25, 45)
+        image = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8))
+        if rng.random() < 0.15:
+            ends = rng.uniform(0.2, 1), rng.uniform(0.6, 1.3)
+            slope = np.broadcast_to(np.linspace(*ends, self.size, dtype=np.float32), image.shape)
+            slope = slope.T if rng.random() < 0.4 else slope
+            image = np.clip(image * slope, 0, 255).astype(np.uint8)
+        return np.asarray(image, dtype=np.uint8)
+
+    def _noise(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        count = shape[0] * shape[1]
+        start = int(self.rng.integers(0, len(self.noise) - count))
+        return self.noise[start : start + count].reshape(shape)
+
+
+def tight_box(points: Points, angle: float) -> tuple[NDArray[np.float64], float]:
+    """Return centre (2,) and longer side of the box of points turned by `angle`, in radians."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    turned = points @ np.array([[cos, -sin], [sin, cos]])
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    middle = (low + high) / 2
+    centre = np.array([cos * middle[0] - sin * middle[1], sin * middle[0] + cos * middle[1]])
+    return centre, float((high - low).max())
+
+
+def protocol_crop(
+    image: Luma, points: Points, roll: float, size: int, rng: Generator
+) -> tuple[Luma, Points]:
+    """Cut the evaluation crop of a cached face: the picture's tight box, moved, scaled, turned."""
+    centre, extent = tight_box(points, -roll)
+    shift = rng.uniform(-0.1, 0.1, 2) * extent
+    side = SIDE_PER_EXTENT * extent * rng.uniform(0.9, 1.15)
+    angle = np.radians(rng.uniform(-15, 15)) - roll
+    matrix = Crop(*(centre + shift), side, angle).to_crop(size)
+    flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
+    crop = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=border)
+    return np.asarray(crop, dtype=np.uint8), transform_points(matrix, points)

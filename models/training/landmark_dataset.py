@@ -1,0 +1,275 @@
+"""Gather every annotated face as one loose upright luma crop, so that training decodes nothing."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ..crops import SIDE_PER_EXTENT, Crop, crop_from_box, crop_from_landmarks, transform_points
+from ..topology import topology
+from .landmark_formats import (
+    AnnotationError,
+    Points,
+    read_helen,
+    read_keypoint_csv,
+    read_luma,
+    read_pts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+CACHE_SIZE = 224
+CACHE_LOOSENESS = 2.2 / SIDE_PER_EXTENT
+NEGATIVE, FACE, LANDMARKS = 0, 1, 2
+HELD_OUT_ONE_IN = 11
+HASH_DISTANCE = 6
+HELD_OUT_LIST = Path(__file__).with_name("heldout_landmarks.txt")
+
+
+@dataclass(slots=True)
+class Sample:
+    """One face or background before it enters the cache."""
+
+    name: str
+    group: str
+    image: NDArray[np.uint8]
+    kind: int
+    roll: float = 0.0
+    points: dict[str, Points] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class FaceCache:
+    """Arrays over samples: luma (N, 224, 224), points in its px, NaN where unlabelled."""
+
+    images: NDArray[np.uint8]
+    kind: NDArray[np.int64]
+    roll: NDArray[np.float32]
+    points: dict[str, Points]
+    names: list[str]
+    held_out: NDArray[np.bool_]
+
+
+def load_or_build(data: Path, folder: Path) -> FaceCache:
+    """Return the cache of `data` kept in `folder`, building it on first use."""
+    path = folder / "faces.npz"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        save_cache(path, build_cache(data))
+    return read_cache(path)
+
+
+def save_cache(path: Path, faces: FaceCache) -> None:
+    """Write a cache as one uncompressed `.npz`, without pickled objects."""
+    np.savez(
+        path,
+        images=faces.images,
+        kind=faces.kind,
+        roll=faces.roll,
+        names=np.array(faces.names),
+        held_out=faces.held_out,
+        **faces.points,
+    )
+
+
+def read_cache(path: Path) -> FaceCache:
+    """Read what `save_cache` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        points = {scheme: file[scheme] for scheme in ("ibug68", "helen194")}
+        names = [str(name) for name in file["names"]]
+        arrays = (file["images"], file["kind"], file["roll"])
+        return FaceCache(*arrays, points, names, file["held_out"])
+
+
+def build_cache(data: Path) -> FaceCache:
+    """Read every known data set under `data` into one cache; AnnotationError names a bad file."""
+    samples = [
+        sample
+        for source in (_helen, _helen_extra, _afw, _youtube, _boxed_faces, _negatives)
+        for sample in source(data)
+    ]
+    if not any(sample.kind == LANDMARKS for sample in samples):
+        raise AnnotationError(f"{data}: no annotated faces found")
+    points = {
+        scheme: np.full((len(samples), topology(scheme).points, 2), np.nan, dtype=np.float32)
+        for scheme in ("ibug68", "helen194")
+    }
+    for row, sample in enumerate(samples):
+        for scheme, values in sample.points.items():
+            points[scheme][row] = values
+    return FaceCache(
+        np.stack([sample.image for sample in samples]),
+        np.array([sample.kind for sample in samples]),
+        np.array([sample.roll for sample in samples], dtype=np.float32),
+        points,
+        [sample.name for sample in samples],
+        _held_out(samples),
+    )
+
+
+def loose_crop(
+    luma: NDArray[np.uint8], crop: Crop
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Cut the surroundings of a crop; returns (224, 224) luma and the matrix that did it."""
+    wide = Crop(crop.centre_x, crop.centre_y, crop.side * CACHE_LOOSENESS, crop.angle)
+    matrix = wide.to_crop(CACHE_SIZE)
+    shrink = min(1.0, CACHE_SIZE / wide.side)
+    if shrink < 1.0:
+        size = (max(1, round(luma.shape[1] * shrink)), max(1, round(luma.shape[0] * shrink)))
+        scaled = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+        back = np.diag([luma.shape[1] / size[0], luma.shape[0] / size[1], 1.0])
+        back[:2, 2] = (np.diag(back)[:2] - 1) / 2
+        luma, warp = np.asarray(scaled, dtype=np.uint8), matrix @ back
+    else:
+        warp = matrix
+    flags = cv2.INTER_LINEAR
+    size = (CACHE_SIZE, CACHE_SIZE)
+    cut = cv2.warpAffine(luma, warp, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cut, dtype=np.uint8), matrix
+
+
+def _face(name: str, group: str, luma: NDArray[np.uint8], points: dict[str, Points]) -> Sample:
+    scheme, values = next(iter(points.items()))
+    regions = topology(scheme)
+    crop = crop_from_landmarks(values, regions.region("eye.left"), regions.region("eye.right"))
+    image, matrix = loose_crop(luma, crop)
+    moved = {key: transform_points(matrix, value) for key, value in points.items()}
+    return Sample(name, group, image, LANDMARKS, crop.angle, moved)
+
+
+def _helen(data: Path) -> Iterator[Sample]:
+    outlines = {}
+    for path in sorted((data / "helen194" / "annotation").glob("*.txt")):
+        name, points = read_helen(path)
+        outlines[name] = points
+    for path in sorted((data / "helen68" / "train").glob("*.pts")):
+        points_by_scheme = {"ibug68": read_pts(path)}
+        if path.stem in outlines:
+            points_by_scheme["helen194"] = outlines[path.stem]
+        luma = read_luma(path.with_suffix(".jpg"))
+        yield _face(f"helen68/{path.stem}", f"helen/{path.stem}", luma, points_by_scheme)
+
+
+def _helen_extra(data: Path) -> Iterator[Sample]:
+    folder = data / "helen194_extra"
+    for path in sorted((folder / "annotation").glob("*.txt")):
+        name, points = read_helen(path)
+        luma = read_luma(folder / "images" / f"{name}.jpg")
+        yield _face(f"helen194_extra/{name}", f"helen/{name}", luma, {"helen194": points})
+
+
+def _afw(data: Path) -> Iterator[Sample]:
+    for path in sorted((data / "afw68").glob("*.pts")):
+        scene = path.stem.rsplit("_", 1)[0]
+        luma = read_luma(path.parent / f"{scene}.jpg")
+        yield _face(f"afw68/{path.stem}", f"afw/{scene}", luma, {"ibug68": read_pts(path)})
+
+
+def _youtube(data: Path) -> Iterator[Sample]:
+    folder = data / "ytf68"
+    table = folder / "train_frames_keypoints.csv"
+    for name, points in read_keypoint_csv(table) if table.is_file() else ():
+        stem = Path(name).stem
+        luma = read_luma(folder / "train" / name)
+        yield _face(f"ytf68/{stem}", f"ytf/{stem.rsplit('_', 1)[0]}", luma, {"ibug68": points})
+
+
+def _boxed_faces(data: Path) -> Iterator[Sample]:
+    """Yield the boxed faces of at least 24 px as faces without points, and a crop off them."""
+    table = data / "facedet" / "boxes.csv"
+    boxes: dict[str, list[list[float]]] = {}
+    if table.is_file():
+        with table.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                corners = [row[key] for key in ("xmin", "ymin", "xmax", "ymax")]
+                boxes.setdefault(row["image"], [])
+                if all(corners):
+                    boxes[row["image"]].append([float(value) for value in corners])
+    for name, faces in boxes.items():
+        luma = read_luma(table.parent / "images" / name)
+        large = [box for box in faces if min(box[2] - box[0], box[3] - box[1]) >= 24]
+        for number, box in enumerate(large[:2]):
+            image, _ = loose_crop(luma, crop_from_box(np.array(box)))
+            yield Sample(f"facedet/{name}#{number}", f"facedet/{name}", image, FACE)
+        background = _crop_off(name, luma.shape, np.array(faces).reshape(-1, 4))
+        if background is not None:
+            image, _ = loose_crop(luma, background)
+            yield Sample(f"facedet/{name}#off", f"facedet/{name}", image, NEGATIVE)
+
+
+def _crop_off(name: str, shape: tuple[int, ...], faces: NDArray[np.float64]) -> Crop | None:
+    """Pick a square (loosened) that touches no box, at random but the same in every run."""
+    rng = np.random.default_rng(_number(name))
+    height, width = shape[:2]
+    for _ in range(40):
+        side = float(rng.uniform(0.2, 0.6)) * min(height, width)
+        x, y = rng.uniform(side / 2, width - side / 2), rng.uniform(side / 2, height - side / 2)
+        reach = side / 2
+        apart = (
+            (faces[:, 0] > x + reach)
+            | (faces[:, 2] < x - reach)
+            | (faces[:, 1] > y + reach)
+            | (faces[:, 3] < y - reach)
+        )
+        if apart.all():
+            return Crop(float(x), float(y), side / CACHE_LOOSENESS)
+    return None
+
+
+def _negatives(data: Path) -> Iterator[Sample]:
+    for path in sorted((data / "facedet" / "negatives").glob("*.jpg")):
+        luma = read_luma(path)
+        height, width = luma.shape
+        side = float(min(height, width))
+        middles = (side / 2, width - side / 2) if width > 1.3 * height else (width / 2,)
+        for number, x in enumerate(middles):
+            image, _ = loose_crop(luma, Crop(x, height / 2, side / CACHE_LOOSENESS))
+            name = f"negatives/{path.stem}"
+            yield Sample(f"{name}#{number}", name, image, NEGATIVE)
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha1(text.encode()).digest()[:8], "big")
+
+
+def _held_out(samples: list[Sample]) -> NDArray[np.bool_]:
+    """Hold out the pictures on the committed list; with other data, a fixed part of the groups."""
+    listed = set(HELD_OUT_LIST.read_text(encoding="utf-8").split())
+    held = np.array([sample.name.split("#")[0] in listed for sample in samples])
+    return held if held.any() else choose_held_out(samples)
+
+
+def choose_held_out(samples: list[Sample]) -> NDArray[np.bool_]:
+    """Hold out whole groups; near-duplicate pictures of different groups join theirs first."""
+    parent = {sample.group: sample.group for sample in samples}
+
+    def root(group: str) -> str:
+        while parent[group] != group:
+            parent[group] = parent[parent[group]]
+            group = parent[group]
+        return group
+
+    hashes = np.array([difference_hash(sample.image) for sample in samples])
+    for i in range(len(samples)):
+        near = np.count_nonzero(hashes[i + 1 :] != hashes[i], axis=1) <= HASH_DISTANCE
+        for j in np.flatnonzero(near) + i + 1:
+            a, b = sorted((root(samples[i].group), root(samples[j].group)))
+            parent[b] = a
+    return np.array([_number(root(sample.group)) % HELD_OUT_ONE_IN == 0 for sample in samples])
+
+
+def difference_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return 128 signs of horizontal and vertical differences of a small copy of the picture."""
+    small = cv2.resize(image, (9, 9), interpolation=cv2.INTER_AREA).astype(np.int16)
+    across = small[:8, 1:] > small[:8, :-1]
+    down = small[1:, :8] > small[:-1, :8]
+    return np.concatenate((across.ravel(), down.ravel()))

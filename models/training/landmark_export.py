@@ -1,0 +1,151 @@
+"""Write trained weights as ONNX beside their spec, after comparing ONNX Runtime with torch."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ..crops import SIDE_PER_EXTENT
+from .landmark_loop import load_checkpoint
+from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
+
+NAMES = {"ibug68": "landmarks68", "helen194": "landmarks194"}
+OUTPUTS = ("landmarks", "presence", "visibility")
+HALF_VISIBLE = 0.08
+PARITY_PX = 0.01
+
+
+class ExportNet(nn.Module):
+    """One head of a trained network with the outputs that inference uses."""
+
+    def __init__(self, net: LandmarkNet, scheme: str, size: int) -> None:
+        super().__init__()
+        self.net, self.scheme = fused(net), scheme
+        self.half = HALF_VISIBLE * size * 0.4
+
+    def forward(self, luma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return landmarks (N, K, 2) in crop px, presence (N,) and visibility (N, K) in 0..1.
+
+        Visibility falls with the spread that the network expects of its own error: 0.5 where
+        that is 8 % of a typical inter-ocular distance.
+        """
+        maps, pooled = self.net.features(luma)
+        found = soft_argmax(self.net.maps[self.scheme](maps))
+        spread = torch.exp(self.net.spread[self.scheme](pooled)) / self.half
+        presence = torch.sigmoid(self.net.presence(pooled))[:, 0]
+        return found, presence, 1.0 / (1.0 + spread * spread)
+
+
+def fused(net: LandmarkNet) -> LandmarkNet:
+    """Return a copy in inference mode whose batch norms are folded into the convolutions."""
+    copy = LandmarkNet()
+    copy.load_state_dict(net.state_dict())
+    copy.eval()
+    for module in copy.modules():
+        if isinstance(module, nn.Sequential) and len(module) >= 2:
+            convolution, norm = module[0], module[1]
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                module[0], module[1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    return copy
+
+
+def export_onnx(net: LandmarkNet, scheme: str, size: int) -> bytes:
+    """Return the ONNX file of one head; RuntimeError when it disagrees with torch."""
+    model = ExportNet(net, scheme, size).eval()
+    axes = {name: {0: "faces"} for name in ("luma", *OUTPUTS)}
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            model,
+            (torch.rand(2, 1, size, size) * 255,),
+            file,
+            dynamo=False,
+            input_names=["luma"],
+            output_names=list(OUTPUTS),
+            dynamic_axes=axes,
+            opset_version=17,
+        )
+    data = file.getvalue()
+    onnx.checker.check_model(onnx.load_from_string(data))
+    _check_parity(model, data, size)
+    return data
+
+
+def _check_parity(model: nn.Module, data: bytes, size: int) -> None:
+    luma = np.random.default_rng(0).uniform(0, 255, (3, 1, size, size)).astype(np.float32)
+    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        wanted = [value.numpy() for value in model(torch.from_numpy(luma))]
+    for name, have, want in zip(OUTPUTS, session.run(None, {"luma": luma}), wanted, strict=True):
+        gap = float(np.abs(np.asarray(have) - want).max())
+        if not gap <= PARITY_PX:
+            raise RuntimeError(f"ONNX output {name} differs from torch by {gap:.4f}")
+
+
+def spec(scheme: str, size: int, data: bytes) -> dict[str, Any]:
+    """Describe an exported file: how to cut its input, what its outputs are, and its terms."""
+    return {
+        "name": NAMES[scheme],
+        "scheme": scheme,
+        "points": SCHEMES[scheme],
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "licence": "see MODEL-LICENSE: trained on research data sets, listed in the card",
+        "input": {
+            "name": "luma",
+            "size": size,
+            "channels": 1,
+            "range": [0, 255],
+            "mean": 0.0,
+            "std": 1.0,
+            "note": "float32 (N, 1, S, S); each crop is standardised inside the graph",
+        },
+        "outputs": {
+            "landmarks": "(N, K, 2) x, y in crop px, pixel centres at whole numbers",
+            "presence": "(N,) probability that the crop holds a face",
+            "visibility": "(N, K) 0..1, low where the network expects a large error",
+        },
+        "crop": {
+            "side_per_extent": SIDE_PER_EXTENT,
+            "upright": "eye line",
+            "border": "replicate",
+        },
+    }
+
+
+def export_run(checkpoint: Path, folder: Path, size: int) -> None:
+    """Export both heads of a checkpoint's averaged weights into `folder`."""
+    net = LandmarkNet()
+    net.load_state_dict(load_checkpoint(checkpoint)["average"])
+    for scheme, name in NAMES.items():
+        data = export_onnx(net, scheme, size)
+        text = json.dumps(spec(scheme, size, data), indent=2) + "\n"
+        (folder / f"{name}.onnx").write_bytes(data)
+        (folder / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def main() -> int:
+    """Run from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Export the landmark network as ONNX.")
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--size", type=int, default=96)
+    options = parser.parse_args()
+    export_run(options.checkpoint, options.folder, options.size)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,217 @@
+"""The training loop of the landmark network: batches, schedule, averaging and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...pipeline.errors import WeightsError
+from ..metrics import Summary, face_errors, summarise
+from ..topology import topology
+from .landmark_augment import Augmenter, protocol_crop
+from .landmark_dataset import FACE, LANDMARKS, NEGATIVE, FaceCache
+from .landmark_loss import Batch, batch_loss
+from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SAMPLING = {"helen68": 3.0, "helen194_extra": 1.5, "afw68": 3.0, "ytf68": 0.6, "render": 1.0}
+TRUST = {"helen194_extra": 0.7, "ytf68": 0.5}
+FACE_SHARE, NEGATIVE_SHARE = 0.04, 0.07
+WARM_UP_STEPS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is made with; stored in its checkpoints."""
+
+    minutes: float = 110.0
+    size: int = 96
+    batch: int = 32
+    rate: float = 2.5e-3
+    decay: float = 0.02
+    average: float = 0.9985
+    seed: int = 0
+    save_every_s: float = 180.0
+    check_every_s: float = 480.0
+
+
+def draw_batches(faces: FaceCache, settings: Settings, seed: int) -> Iterator[Batch]:
+    """Yield random training batches for ever."""
+    rng = np.random.default_rng(seed)
+    augmenter = Augmenter(faces, settings.size, rng)
+    share = sampling(faces)
+    source = [name.split("/")[0] for name in faces.names]
+    trust = np.array([TRUST.get(name, 1.0) for name in source], dtype=np.float32)
+    while True:
+        rows = rng.choice(len(share), settings.batch, p=share)
+        examples = [augmenter.draw(int(row)) for row in rows]
+        yield Batch(
+            images_tensor(np.stack([example.image for example in examples])),
+            {
+                key: torch.from_numpy(np.stack([example.points[key] for example in examples]))
+                for key in SCHEMES
+            },
+            torch.tensor([example.presence for example in examples], dtype=torch.float32),
+            torch.from_numpy(trust[rows]),
+        )
+
+
+def sampling(faces: FaceCache) -> NDArray[np.float64]:
+    """Return the probability of each row; held-out rows have none."""
+    share = np.array([SAMPLING.get(name.split("/")[0], 1.0) for name in faces.names])
+    share[faces.held_out] = 0.0
+    for kind, part in ((FACE, FACE_SHARE), (NEGATIVE, NEGATIVE_SHARE)):
+        rows = (faces.kind == kind) & ~faces.held_out
+        share[faces.kind == kind] = 0.0
+        share[rows] = part * share[faces.kind == LANDMARKS].sum() / max(int(rows.sum()), 1)
+    return np.asarray(share / share.sum(), dtype=np.float64)
+
+
+def images_tensor(images: NDArray[np.uint8]) -> Tensor:
+    """Return luma crops (N, S, S) as the float batch that the network takes."""
+    tensor = torch.from_numpy(images).float()[:, None]
+    return tensor.contiguous(memory_format=torch.channels_last)
+
+
+class Run:
+    """A resumable training run in a folder."""
+
+    def __init__(self, folder: Path, faces: FaceCache, settings: Settings) -> None:
+        self.folder, self.faces, self.settings = folder, faces, settings
+        torch.manual_seed(settings.seed)
+        self.net = LandmarkNet().to(memory_format=torch.channels_last)
+        self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(
+            self.net.parameters(), lr=settings.rate, weight_decay=settings.decay
+        )
+        self.step, self.trained_s = 0, 0.0
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint; WeightsError names one that cannot be used."""
+        state = load_checkpoint(path)
+        self.net.load_state_dict(state["net"])
+        self.average = state["average"]
+        if "optimiser" in state:
+            self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.trained_s = state["step"], state["trained_s"]
+
+    def save(self) -> None:
+        """Write the checkpoint in one rename, so that a stop never leaves half a file."""
+        state: dict[str, Any] = {
+            "net": self.net.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "trained_s": self.trained_s,
+        }
+        part = self.folder / "last.pt.part"
+        torch.save(state, part)
+        part.replace(self.folder / "last.pt")
+
+    def train(self, report: Callable[[str], None]) -> None:
+        """Train until the minutes are over; saves and checks on the way."""
+        batches = draw_batches(self.faces, self.settings, self.settings.seed + self.step)
+        end_s, saved_s, checked_s = self.settings.minutes * 60, self.trained_s, self.trained_s
+        errors: dict[str, float] = {}
+        self.net.train()
+        while self.trained_s < end_s:
+            start_s = time.monotonic()
+            parts = self._update(next(batches), self.trained_s / end_s)
+            self.trained_s += time.monotonic() - start_s
+            for key, value in parts.items():
+                errors[key] = 0.99 * errors.get(key, value) + 0.01 * value
+            if self.step % 200 == 0:
+                text = " ".join(f"{key} {value:.3f}" for key, value in errors.items())
+                report(f"step {self.step} minute {self.trained_s / 60:.1f} {text}")
+            if self.trained_s - saved_s > self.settings.save_every_s:
+                self.save()
+                saved_s = self.trained_s
+            if self.trained_s - checked_s > self.settings.check_every_s:
+                checked_s = self.trained_s
+                report(self.check())
+        self.save()
+        report(self.check())
+
+    def _update(self, batch: Batch, progress: float) -> dict[str, float]:
+        warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
+        rate = self.settings.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        loss, parts = batch_loss(self.net, batch)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 20.0)
+        self.optimiser.step()
+        self.step += 1
+        keep = min(self.settings.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for key, value in self.net.state_dict().items():
+                if value.dtype.is_floating_point:
+                    self.average[key].lerp_(value, 1 - keep)
+                else:
+                    self.average[key].copy_(value)
+        return parts
+
+    def averaged(self) -> LandmarkNet:
+        """Return the network with the averaged weights, in inference mode."""
+        net = LandmarkNet()
+        net.load_state_dict(self.average)
+        return net.eval()
+
+    def check(self) -> str:
+        """Describe the crop protocol's errors on the held-out faces, per source and scheme."""
+        net = self.averaged().to(memory_format=torch.channels_last)
+        faces, texts = self.faces, []
+        pairs = zip(faces.names, faces.kind, strict=True)
+        for source in sorted({name.split("/")[0] for name, kind in pairs if kind == LANDMARKS}):
+            for scheme in SCHEMES:
+                summary = crop_protocol(net, faces, scheme, source, self.settings.size)
+                if summary is not None:
+                    error, failed = summary.nme_interocular, summary.failure_8
+                    texts.append(f"{source}/{scheme} {error:.4f} fail {failed:.3f}")
+        return f"held out at step {self.step}: " + ", ".join(texts)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running code from it; WeightsError names a file that is none."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        LandmarkNet().load_state_dict(state["average"])
+    except Exception as error:  # torch raises many kinds on damaged or foreign files
+        reason = str(error).partition("\n")[0]
+        raise WeightsError(f"{path} is no checkpoint of the landmark network: {reason}") from error
+    return dict(state)
+
+
+def crop_protocol(
+    net: LandmarkNet, faces: FaceCache, scheme: str, source: str, size: int, seed: int = 0
+) -> Summary | None:
+    """Measure held-out faces of a source once, each with one jittered crop; None without faces."""
+    rng = np.random.default_rng(seed)
+    truth, crops = [], []
+    for row in np.flatnonzero(faces.held_out & (faces.kind == LANDMARKS)):
+        points = faces.points[scheme][row]
+        if faces.names[row].split("/")[0] == source and not np.isnan(points[0, 0]):
+            roll = float(faces.roll[row])
+            image, moved = protocol_crop(faces.images[row], points, roll, size, rng)
+            crops.append(image)
+            truth.append(moved)
+    if not crops:
+        return None
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(crops), 64):
+            maps, _ = net.features(images_tensor(np.stack(crops[start : start + 64])))
+            found.append(soft_argmax(net.maps[scheme](maps)).numpy())
+    return summarise(face_errors(np.concatenate(found), np.stack(truth), topology(scheme)))
