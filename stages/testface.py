@@ -7,7 +7,7 @@ positive roll turns clockwise in the picture; the order is yaw, then pitch, then
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -46,7 +46,7 @@ class _Actor:
     def __init__(self, seed: int, home: Pose, motion: float) -> None:
         rng = np.random.default_rng(seed)
         self.identity = make_identity(rng)
-        self._home, self._motion = home, motion
+        self.home, self._motion = home, motion
         self._phase = rng.uniform(0, 2 * np.pi, 16)
         self._rate = rng.uniform(0.85, 1.15, 16)
         gaps = rng.uniform(1.8, 4.6, 64)
@@ -57,10 +57,11 @@ class _Actor:
 
     def pose(self, time_s: float) -> Pose:
         """Give the head's pose at `time_s`."""
+
         def wave(k: int, period_s: float) -> float:
             return self._wave(k, time_s, period_s)
 
-        m, home = self._motion, self._home
+        m, home = self._motion, self.home
         return Pose(
             home.x + m * home.scale * (0.32 * wave(0, 7.3) + 0.08 * wave(1, 2.9)),
             home.y + m * home.scale * (0.12 * wave(2, 5.1) + 0.03 * wave(3, 2.1)),
@@ -80,12 +81,19 @@ class _Actor:
         mouth = live * phrase * float(np.clip(syllable, 0, 1)) * 0.9
         smile = live * float(smoothstep(self._wave(14, time_s, 6.7), -0.3, 0.9))
         brow = live * float(smoothstep(self._wave(15, time_s, 4.3), 0.45, 0.95))
-        gaze = (float(np.clip(-pose.yaw / 150, -0.13, 0.13)), float(np.clip(pose.pitch / 220, -0.06, 0.06)))
+        gaze = (
+            float(np.clip(-pose.yaw / 150, -0.13, 0.13)),
+            float(np.clip(pose.pitch / 220, -0.06, 0.06)),
+        )
         return Look(mouth, eye, eye, brow, smile * (1 - 0.5 * mouth), gaze)
+
+    def reach(self, height: int) -> float:
+        """Tell how far down the body shows, in head coordinates."""
+        return (height - self.home.y) / self.home.scale + 0.5
 
     def body(self, pose: Pose) -> Pose:
         """Give the place of the shoulders: they follow the head in part."""
-        return sway(pose, pose.x - self._home.x, pose.y - self._home.y)
+        return sway(pose, pose.x - self.home.x, pose.y - self.home.y)
 
 
 def _truth(painter: Painter, pose: Pose, look: Look, width: int, height: int) -> FaceTruth:
@@ -127,8 +135,8 @@ class FaceScene:
         ]
         self._painters = [Painter(actor.identity) for actor in self._actors]
         self._bodies = [
-            Body(p.identity, self._light, a.pose(0).scale)
-            for p, a in zip(self._painters, self._actors, strict=True)
+            Body(a.identity, self._light, a.home.scale, phases=2, reach=a.reach(height))
+            for a in self._actors
         ]
 
     def _homes(self, faces: int) -> list[Pose]:
@@ -140,7 +148,9 @@ class FaceScene:
         cell = np.array((self.width / columns, self.height / rows))
         scale = float(min(cell[0] / 3.1, cell[1] / 4.4))
         return [
-            Pose(float((k % columns + 0.5) * cell[0]), float((k // columns + 0.47) * cell[1]), scale)
+            Pose(
+                float((k % columns + 0.5) * cell[0]), float((k // columns + 0.47) * cell[1]), scale
+            )
             for k in range(faces)
         ]
 
@@ -149,9 +159,8 @@ class FaceScene:
         image = self._background.copy()
         for actor, painter, body in zip(self._actors, self._painters, self._bodies, strict=True):
             pose = actor.pose(time_s)
-            painter.paint_back(image, pose, self._light)
-            body.paint(image, actor.body(pose))
-            painter.paint(image, pose, actor.look(time_s, pose), self._light)
+            look = actor.look(time_s, pose)
+            painter.paint(image, pose, look, self._light, body, actor.body(pose))
         return image
 
     def truth(self, time_s: float) -> tuple[FaceTruth, ...]:
@@ -170,7 +179,7 @@ def random_face_image(rng: np.random.Generator, size: int) -> tuple[Image, Float
     """
     image = make_background(str(rng.choice(("noise", "plain", "noise", "room"))), size, size, rng)
     identity = make_identity(rng)
-    painter = Painter(identity)
+    painter = Painter(identity, detail=0.7 if size < 256 else 1.0)
     scale = size * float(rng.uniform(0.24, 0.36))
     pose = Pose(
         size * float(rng.uniform(0.42, 0.58)), size * float(rng.uniform(0.42, 0.56)), scale,
@@ -187,9 +196,8 @@ def random_face_image(rng: np.random.Generator, size: int) -> tuple[Image, Float
     light = Light((float(key[0]), float(key[1]), float(max(key[2], 0.15))),
                   (float(warmth[0]), float(warmth[1]), float(warmth[2])),
                   float(rng.uniform(0.25, 0.55)), float(rng.uniform(0.45, 0.95)))  # fmt: skip
-    painter.paint_back(image, pose, light)
-    Body(identity, light, scale).paint(image, replace(pose, yaw=0.0))
-    painter.paint(image, pose, look, light)
+    body = Body(identity, light, scale, reach=(size - pose.y) / scale + 0.5)
+    painter.paint(image, pose, look, light, body, pose)
     gain, bias = float(rng.uniform(0.65, 1.15)), float(rng.uniform(-15, 15))
     image = cv2.convertScaleAbs(np.clip(image * gain + bias, 0, 255))
     return np.asarray(image, np.uint8), painter.landmarks(pose, look)

@@ -101,7 +101,7 @@ class Features:
     def _draw_eye(self) -> Image:
         """Draw white, iris, pupil and lights once, as a small picture."""
         n = _SPRITE
-        ball = Layer(np.zeros((n, n, 3), np.uint8), (0, 0), (n, n)).plain(_WHITE)
+        ball = Layer(np.zeros((n, n, 3), np.uint8)).plain(_WHITE)
         angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         ring = np.stack([np.cos(angle), np.sin(angle)], axis=1) * n / 4
         middle, iris = np.full(2, (n - 1) / 2), self._who.iris
@@ -166,6 +166,3 @@ class Features:
         cave.blend((210, 220, 228), cave.mask(teeth, blur=0.006 * s))
         cave.blend((40, 36, 60), cave.lines([spline(top, 4)], 0.03 * s, blur=0.016 * s), 0.45)
         part.blend(cave.pixels, part.mask(hole, blur=0.004 * s))
-
-
-

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .testface_head import Head, Pose, normals
-from .testface_layer import Floats, Image, Layer, splat, spline
+from .testface_layer import Floats, Image, Layer, enlarge, lay, splat, spline
 
 if TYPE_CHECKING:
     from .testface_identity import Identity
@@ -32,10 +32,12 @@ class Hair:
     def __init__(self, identity: Identity, head: Head) -> None:
         self._who, self._head = identity, head
         self._wide, self._tall, lowest, self.covers_ears = _SHAPE[identity.style]
-        around, row = np.meshgrid(np.linspace(-np.pi, np.pi, 49), np.linspace(0, 1, 18), indexing="ij")
+        around, row = np.meshgrid(
+            np.linspace(-np.pi, np.pi, 49), np.linspace(0, 1, 18), indexing="ij"
+        )
         y = -1.235 + (lowest + 1.235) * row**1.25
         self._cap = self._lift(around, y)
-        self._normals = normals(self._cap.transpose(1, 0, 2)).transpose(1, 0, 2)
+        self._normals = normals(self._cap)
         sweep = {"short": 0.5, "side": 1.1, "buzz": 0.0}.get(identity.style, 0.12)
         u = (around / (2 * np.pi) + 0.5 + sweep * row * (1 - row) * 0.35) * _U
         self._uv = np.stack([u, row * (_V - 1)], axis=-1).astype(np.float32)
@@ -82,14 +84,14 @@ class Hair:
         seen = np.flatnonzero(turned[:, 2] > 0.0)
         if len(seen) < 2:
             return None
-        line = pose.project(self._line[seen])[:, :2]
+        line = pose.project(self._line[seen])
         right, up = 2 * pose.scale * pose.right(), -4 * pose.scale * pose.down()
         first, last = line[0] - right, line[-1] + right
         return np.asarray(np.concatenate([line, [last, last + up, first + up, first]]), np.float32)
 
     def paint_cap(self, layer: Layer, pose: Pose, light: Light) -> None:
         """Draw the mass of the hair; the face is painted over it below the hairline."""
-        flat = pose.project(self._cap)[..., :2]
+        flat = pose.project(self._cap)
         hull = cv2.convexHull(np.ascontiguousarray(flat).reshape(-1, 2))[:, 0]
         if self._who.style == "curls":
             hull = _frizz(hull)
@@ -98,23 +100,24 @@ class Hair:
             return
         shade = self._shade(pose, light)
         data = np.concatenate([flat, self._uv, shade], axis=-1)
-        data = np.ascontiguousarray(data[:: -1 if pose.yaw > 0 else 1], np.float32)
-        dense = cv2.resize(data, (18 * 4, 49 * 4)).reshape(-1, 6)
-        dense = dense[dense[:, 5] > -0.1]
-        step = max(1.0, pose.scale / _BUFFER_SCALE)
-        picture, size = splat(dense[:, :2], dense[:, 2:5], part, step)
-        picture = cv2.resize(picture, size)
-        tone = cv2.remap(self._texture, picture[..., :2], None, cv2.INTER_LINEAR,
+        dense = enlarge(data[:: -1 if pose.yaw > 0 else 1], 3, 3)
+        picture = splat(dense, part, max(1.0, pose.scale / _BUFFER_SCALE))
+        size = (part.width, part.height)
+        where = cv2.resize(np.ascontiguousarray(picture[..., :2]), size)
+        tone = cv2.remap(self._texture, where, None, cv2.INTER_LINEAR,
                          borderMode=cv2.BORDER_REFLECT)  # fmt: skip
-        tone = cv2.multiply(tone, picture[..., 2], scale=1 / 128, dtype=cv2.CV_8U)
-        part.blend(self._colour(tone), part.mask(hull))
+        lit = cv2.resize(np.clip(picture[..., 2], 0, 255).astype(np.uint8), size)
+        tone = cv2.multiply(tone, lit, scale=1 / 128)
+        lay(part.pixels, self._colour(tone), part.mask(hull))
 
     def _shade(self, pose: Pose, light: Light) -> Floats:
         """Light the cap: (..., 2) brightness 0..255 and depth of the normal."""
         turned = self._normals @ pose.rotation().T
         key = np.array(light.key, np.float32) / np.float32(np.linalg.norm(light.key))
         facing = np.clip(turned @ key * 0.65 + 0.35, 0, 1)
-        ring = np.exp(-(((turned[..., 1] + 0.50) / 0.16) ** 2)) * np.clip(turned[..., 2] * 1.5, 0, 1)
+        ring = np.exp(-(((turned[..., 1] + 0.50) / 0.16) ** 2)) * np.clip(
+            turned[..., 2] * 1.5, 0, 1
+        )
         value = light.ambient * 90 + light.strength * (100 * facing + 52 * ring * facing)
         return np.stack([value, turned[..., 2]], axis=-1)
 
@@ -138,18 +141,18 @@ class Hair:
         tone = cv2.warpAffine(self._texture, move, (part.width, part.height),
                               borderMode=cv2.BORDER_REFLECT)  # fmt: skip
         tone = cv2.convertScaleAbs(tone, alpha=0.25 + 0.4 * light.ambient + 0.15 * light.strength)
-        part.blend(self._colour(tone), part.mask(spline(outline, 6, closed=True)))
+        lay(part.pixels, self._colour(tone), part.mask(spline(outline, 6, closed=True)))
 
     @staticmethod
     def _flat(points: NDArray[Any], pose: Pose) -> Floats:
         solid = np.concatenate([points, np.full((len(points), 1), -0.25)], axis=1)
-        return pose.project(solid.astype(np.float32))[:, :2]
+        return pose.project(solid.astype(np.float32))
 
     def paint_bun(self, layer: Layer, pose: Pose) -> None:
         """Draw the knot of a bun behind the crown."""
         if self._who.style != "bun":
             return
-        middle = pose.project(np.array([(0.0, -1.40, -0.3)], np.float32))[0, :2]
+        middle = pose.project(np.array([(0.0, -1.40, -0.3)], np.float32))[0]
         angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
         ring = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 0.40 * pose.scale
         part = layer.crop(middle + ring, 2)

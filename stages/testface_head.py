@@ -7,6 +7,7 @@ picture, y down, z towards the viewer, the origin between the eyes in the plane 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from .testface_identity import Identity
 
 EXPRESSIONS = ("mouth_open", "eye_closed_l", "eye_closed_r", "brow_raise", "smile")
-ROWS, COLUMNS = 104, 60
-MAX_THETA = np.deg2rad(93.0)
+_ROWS, _COLUMNS = 104, 60
+_MAX_THETA = np.deg2rad(93.0)
 _PIVOT = np.array([0.0, 0.35, 0.1], np.float32)
 _CAMERA = 9.0  # viewing distance in eye-corner distances: mild perspective
 _FALLOFF = 2.3  # exponent of the horizontal sections: faces are flatter than ellipses
@@ -58,17 +59,18 @@ def _bell(x: Any, y: Any, cx: float, cy: float, sx: float, sy: float) -> Any:
 class Head:
     """Carry one identity's surface and points, ready to be posed.
 
-    `posed` maps expression weights to (points (P, 3), mesh (ROWS, COLUMNS, 3)).
+    `posed` maps expression weights to (points (P, 3), mesh (columns, rows, 3)); `detail` scales
+    the fineness of the mesh.
     """
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, detail: float = 1.0) -> None:
         self.identity = identity
         self._outline = self._make_outline()
-        theta = np.linspace(-MAX_THETA, MAX_THETA, COLUMNS)
-        k = np.linspace(0, len(self._outline) - 1, ROWS)
+        theta = np.linspace(-_MAX_THETA, _MAX_THETA, round(detail * _COLUMNS))[:, None]
+        k = np.linspace(0, len(self._outline) - 1, round(detail * _ROWS))
         n = np.arange(len(self._outline))
-        width = np.interp(k, n, self._outline[:, 0])[:, None]
-        y = np.interp(k, n, self._outline[:, 1])[:, None] + 0 * theta
+        width = np.interp(k, n, self._outline[:, 0])
+        y = np.interp(k, n, self._outline[:, 1]) + 0 * theta
         self.mesh = self._section(width, y, theta).astype(np.float32)
         self._mesh_moves = self._moves(self.mesh).astype(np.float32)
         self.slices: dict[str, slice] = {}
@@ -110,10 +112,16 @@ class Head:
         i = self.identity
         height = np.interp(y / i.nose_length, (-0.14, 0.0, 0.13, 0.27, 0.37, 0.42, 0.47, 0.53, 0.60),
                            (0.0, 0.05, 0.115, 0.19, 0.262, 0.275, 0.235, 0.09, 0.0))  # fmt: skip
-        spread = i.nose_width * np.interp(y, (-0.1, 0.1, 0.3, 0.42, 0.6), (0.06, 0.058, 0.072, 0.092, 0.1))
+        spread = i.nose_width * np.interp(
+            y, (-0.1, 0.1, 0.3, 0.42, 0.6), (0.06, 0.058, 0.072, 0.092, 0.1)
+        )
         z = height * np.exp(-0.5 * (x / spread) ** 2)
         z = z + 0.105 * _bell(x, y, 0.122 * i.nose_width, 0.462, 0.045, 0.048)
-        z = z - 0.10 * _bell(x, y, 0.34, 0.0, 0.15, 0.10) + 0.05 * _bell(x, y, 0.33, -0.2, 0.2, 0.07)
+        z = (
+            z
+            - 0.10 * _bell(x, y, 0.34, 0.0, 0.15, 0.10)
+            + 0.05 * _bell(x, y, 0.33, -0.2, 0.2, 0.07)
+        )
         z = z + 0.035 * _bell(x, y, 0.355, 0.0, 0.10, 0.055)
         z = z + 0.06 * _bell(x, y, 0.48, 0.30, 0.16, 0.15) + 0.06 * _bell(x, y, 0, 0.76, 0.27, 0.19)
         full = i.lip_fullness
@@ -186,8 +194,9 @@ class Head:
     def _extras(self, marks: Any) -> dict[str, NDArray[np.float64]]:
         """Name the further points: jaw sections, pupils, nostrils, ears."""
         angles = np.deg2rad(np.linspace(0, 80, 13))
-        rows = [self.around(s * angles, y) for s, ys in ((-1, _JAW_ROWS), (1, _JAW_ROWS[::-1]))
-                for y in ys]  # fmt: skip
+        y = np.array([*_JAW_ROWS, *_JAW_ROWS[::-1]])[:, None]
+        sides = np.repeat((-1.0, 1.0), 8)[:, None]
+        rows = self.around(sides * angles, y + 0 * angles).reshape(-1, 3)
         chin = self.around(np.zeros(9), np.linspace(1.0, 1.238, 9))
         eyes = np.stack([marks[36:42].mean(axis=0), marks[42:48].mean(axis=0)])
         n = self.identity.nose_width
@@ -199,7 +208,7 @@ class Head:
         fold = np.array([(s * x, y) for s in (-1, 1) for x, y in
                          ((0.21, 0.47), (0.29, 0.58), (0.35, 0.69), (0.37, 0.78))])  # fmt: skip
         return {
-            "jaw": np.concatenate(rows), "chin": chin, "pupils": eyes,
+            "jaw": rows, "chin": chin, "pupils": eyes,
             "nostrils": self.on_surface(*nostril.T), "wings": self.on_surface(*wing.T),
             "folds": self.on_surface(*fold.T),
         }  # fmt: skip
@@ -228,13 +237,7 @@ class Pose:
 
     def rotation(self) -> Floats:
         """Give the (3, 3) matrix: yaw first, then pitch, then roll."""
-        (cy, cp, cr), (sy, sp, sr) = (
-            f(np.deg2rad([self.yaw, self.pitch, self.roll])) for f in (np.cos, np.sin)
-        )
-        yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-        pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-        roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-        return np.asarray(roll @ pitch @ yaw, np.float32)
+        return _rotation(self.yaw, self.pitch, self.roll)
 
     def right(self) -> Floats:
         """Give the unit vector of the picture that points along the row of the eyes."""
@@ -247,11 +250,21 @@ class Pose:
         return np.array((-np.sin(angle), np.cos(angle)), np.float32)
 
     def project(self, points: Floats) -> Floats:
-        """Project head points (..., 3) to px of the picture and depth (..., 3)."""
+        """Project head points (..., 3) to px of the picture (..., 2)."""
         turned = (points - _PIVOT) @ self.rotation().T
-        factor = _CAMERA / (_CAMERA - turned[..., 2:])
-        flat = (turned[..., :2] + (0.0, _PIVOT[1] - 0.1)) * factor * self.scale + (self.x, self.y)
-        return np.asarray(np.concatenate([flat, turned[..., 2:]], axis=-1), np.float32)
+        factor = (self.scale * _CAMERA) / (_CAMERA - turned[..., 2:])
+        shift = np.array((self.x, self.y), np.float32)
+        flat = (turned[..., :2] + np.array((0.0, _PIVOT[1] - 0.1), np.float32)) * factor + shift
+        return np.asarray(flat, np.float32)
+
+
+@lru_cache(maxsize=8)
+def _rotation(yaw: float, pitch: float, roll: float) -> Floats:
+    (cy, cp, cr), (sy, sp, sr) = (f(np.deg2rad([yaw, pitch, roll])) for f in (np.cos, np.sin))
+    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return np.asarray(tilt @ nod @ turn, np.float32)
 
 
 def landmarks(head: Head, pose: Pose, projected: Floats) -> Floats:
@@ -299,12 +312,12 @@ def _push_out(centre: Floats, points: Floats, hull: Floats) -> Floats:
 
 
 def normals(mesh: Floats) -> Floats:
-    """Estimate unit normals of a (rows, columns, 3) surface, towards the viewer in front."""
+    """Estimate unit normals of a (columns, rows, 3) surface, towards the viewer in front."""
     along, below = np.empty_like(mesh), np.empty_like(mesh)
-    along[:, 1:-1] = mesh[:, 2:] - mesh[:, :-2]
-    along[:, 0], along[:, -1] = mesh[:, 1] - mesh[:, 0], mesh[:, -1] - mesh[:, -2]
-    below[1:-1] = mesh[2:] - mesh[:-2]
-    below[0], below[-1] = mesh[1] - mesh[0], mesh[-1] - mesh[-2]
+    along[1:-1] = mesh[2:] - mesh[:-2]
+    along[0], along[-1] = mesh[1] - mesh[0], mesh[-1] - mesh[-2]
+    below[:, 1:-1] = mesh[:, 2:] - mesh[:, :-2]
+    below[:, 0], below[:, -1] = mesh[:, 1] - mesh[:, 0], mesh[:, -1] - mesh[:, -2]
     normal = np.empty_like(mesh)
     for k, (a, b) in enumerate(((1, 2), (2, 0), (0, 1))):
         normal[..., k] = along[..., a] * below[..., b] - along[..., b] * below[..., a]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import ceil, floor
 from typing import Any
 
 import cv2
@@ -52,33 +53,29 @@ def shade_colour(colour: Any, factor: Any) -> tuple[float, float, float]:
 class Layer:
     """Wrap the drawn region of a picture; all points are px of the whole picture."""
 
-    def __init__(
-        self, image: Image, low: Any, high: Any, *, offset: tuple[int, int] = (0, 0)
-    ) -> None:
-        height, width = image.shape[:2]
-        x0, y0 = (int(v) for v in np.floor(low))
-        x1, y1 = (int(v) for v in np.ceil(high))
-        x0, y0 = min(max(x0 - offset[0], 0), width), min(max(y0 - offset[1], 0), height)
-        x1, y1 = min(max(x1 - offset[0] + 1, x0), width), min(max(y1 - offset[1] + 1, y0), height)
-        self.pixels = image[y0:y1, x0:x1]
-        self.origin = (x0 + offset[0], y0 + offset[1])
-        self.height, self.width = y1 - y0, x1 - x0
+    def __init__(self, pixels: Image, origin: tuple[int, int] = (0, 0)) -> None:
+        self.pixels, self.origin = pixels, origin
+        self.height, self.width = pixels.shape[:2]
 
     @property
     def empty(self) -> bool:
-        """Tell that nothing of the region lies in the picture."""
-        return self.height == 0 or self.width == 0
+        """Tell that nothing worth drawing lies in the picture (cv2 refuses 1 px wide views)."""
+        return self.height < 2 or self.width < 2
 
     def crop(self, points: NDArray[Any], pad: float) -> Layer:
         """Narrow to the box of `points`, widened by `pad` px."""
-        low, high = points.min(axis=0) - pad, points.max(axis=0) + pad
-        return Layer(self.pixels, low, high, offset=self.origin)
+        left, top = (float(v) for v in points.min(axis=0))
+        right, bottom = (float(v) for v in points.max(axis=0))
+        (x, y), width, height = self.origin, self.width, self.height
+        x0 = min(max(floor(left - pad) - x, 0), width)
+        y0 = min(max(floor(top - pad) - y, 0), height)
+        x1 = min(max(ceil(right + pad) + 1 - x, x0), width)
+        y1 = min(max(ceil(bottom + pad) + 1 - y, y0), height)
+        return Layer(self.pixels[y0:y1, x0:x1], (x0 + x, y0 + y))
 
     def like(self, pixels: Image) -> Layer:
         """Give a layer at the same place over other pixels."""
-        other = Layer(pixels, (0, 0), (self.width, self.height))
-        other.origin = self.origin
-        return other
+        return Layer(pixels, self.origin)
 
     def plain(self, colour: Any) -> Layer:
         """Give a layer at the same place, filled with one colour."""
@@ -107,7 +104,10 @@ class Layer:
         mask = self._blank(shrink)
         width = max(1, round(thickness / shrink))
         value = round(value * min(1.0, thickness / shrink / width))
-        curves = [self.fixed(line, shrink) for line in lines]
+        if isinstance(lines, np.ndarray):
+            curves = list(self.fixed(lines, shrink))
+        else:
+            curves = [self.fixed(line, shrink) for line in lines]
         cv2.polylines(mask, curves, False, (value,), width, cv2.LINE_AA, 4)
         return self._soften(mask, blur, shrink)
 
@@ -135,33 +135,50 @@ class Layer:
         """Lay a BGR colour or a picture of the layer's size over it through `mask`."""
         if not isinstance(source, np.ndarray):
             source = self.plain(source).pixels
-        weight = cv2.multiply(mask, opacity / 255, dtype=cv2.CV_32F)
-        rest = cv2.subtract(1.0, weight, dtype=cv2.CV_32F)
-        self.pixels[:] = cv2.blendLinear(source, self.pixels, weight, rest)
+        if opacity < 1:
+            mask = np.asarray(cv2.convertScaleAbs(mask, alpha=opacity), np.uint8)
+        over = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
+        under = cv2.multiply(self.pixels, cv2.bitwise_not(over), scale=1 / 255)
+        self.pixels[:] = cv2.add(cv2.multiply(source, over, scale=1 / 255), under)
 
 
-def splat(
-    spots: Floats, values: Floats, layer: Layer, step: float
-) -> tuple[Floats, tuple[int, int]]:
+def lay(under: Image, over: Image, cover: Image) -> None:
+    """Lay a picture on `under` in place: copy where covered fully, mix along the edge."""
+    cv2.copyTo(over, (cover == 255).view(np.uint8), under)
+    edge = cv2.findNonZero((cover - np.uint8(1) < 254).view(np.uint8))
+    if edge is not None:
+        x, y = edge.reshape(-1, 2).T
+        part = cover[y, x, None].astype(np.float32) * (1 / 255)
+        under[y, x] = under[y, x] * (1 - part) + over[y, x] * part + 0.5
+
+
+def splat(surface: Floats, layer: Layer, step: float) -> Floats:
     """Scatter surface samples into a small picture of a layer and close the gaps.
 
-    `spots` (N, 2) px of the whole picture, later ones cover earlier; `values` (N, K). `step` is
-    the wanted size of a buffer pixel. Returns (h, w, K) float32 and the layer's (width, height)
-    to enlarge it to with cv2.resize.
+    `surface` (..., 3 + K): x, y in px of the whole picture, K values, and the depth of the
+    normal, of which negative samples are hidden; later samples cover earlier ones. `step` is
+    the wanted size of a buffer pixel in px. Returns (h, w, K) float32, to enlarge to the layer.
     """
+    samples = surface.reshape(-1, surface.shape[-1])
     width, height = max(1, round(layer.width / step)), max(1, round(layer.height / step))
-    scale = np.array((width / layer.width, height / layer.height), np.float32)
-    at = ((spots - np.array(layer.origin, np.float32) + 0.5) * scale).astype(np.int32)
-    x, y = at[:, 0], at[:, 1]
-    inside = (at >= 0).all(axis=1) & (x < width) & (y < height)
-    count = values.shape[1]
-    buffer = np.zeros((height * width, count + 1), np.float32)
-    index = (y * width + x)[inside]
-    buffer[index, :count] = values[inside]
-    buffer[index, count] = 1
-    picture = buffer.reshape(height, width, count + 1)
-    near = cv2.blur(picture, (3, 3))
-    far = cv2.blur(near, (15, 15))
-    picture = picture + 0.03 * near + 1e-4 * far
-    picture = picture[..., :count] / np.maximum(picture[..., count:], 1e-9)
-    return np.ascontiguousarray(picture, np.float32), (layer.width, layer.height)
+    fx, fy = width / layer.width, height / layer.height
+    x = (samples[:, 0] * fx + ((0.5 - layer.origin[0]) * fx + 1)).astype(np.int32)
+    y = (samples[:, 1] * fy + ((0.5 - layer.origin[1]) * fy + 1)).astype(np.int32)
+    np.clip(x, 0, width + 1, out=x)  # a margin of one catches what lies outside
+    np.clip(y, 0, height + 1, out=y)
+    index = y * (width + 2) + x
+    index[samples[:, -1] < -0.08] = 0
+    values = samples[:, 2:].copy()
+    values[:, -1] = 1
+    buffer = np.zeros(((height + 2) * (width + 2), values.shape[1]), np.float32)
+    buffer[index] = values
+    picture = buffer.reshape(height + 2, width + 2, -1)[1:-1, 1:-1]
+    near = cv2.blur(picture, (3, 3), borderType=cv2.BORDER_CONSTANT)
+    picture = picture + 0.03 * near + 1e-4 * cv2.blur(near, (15, 15))
+    return np.asarray(picture[..., :-1] / np.maximum(picture[..., -1:], 1e-9), np.float32)
+
+
+def enlarge(surface: Floats, rows: int, columns: int) -> Floats:
+    """Sample a (R, C, K) surface more densely by whole factors."""
+    size = (surface.shape[1] * columns, surface.shape[0] * rows)
+    return np.asarray(cv2.resize(np.ascontiguousarray(surface), size), np.float32)

@@ -11,10 +11,21 @@ import numpy as np
 from .testface_features import Features
 from .testface_hair import Hair
 from .testface_head import Head, Pose, landmarks, normals
-from .testface_layer import Floats, Image, Layer, shade_colour, smoothstep, splat, spline
+from .testface_layer import (
+    Floats,
+    Image,
+    Layer,
+    enlarge,
+    lay,
+    shade_colour,
+    smoothstep,
+    splat,
+    spline,
+)
 
 if TYPE_CHECKING:
     from .testface_identity import Identity
+    from .testface_scene import Body
 
 _BUFFER_SCALE = 52.0  # px per eye-corner distance of the shading buffer
 
@@ -48,11 +59,10 @@ class Look:
 
 
 class Painter:
-    """Paint one identity into pictures at any pose and look."""
+    """Paint one identity into pictures at any pose and look; `detail` below 1 is coarser."""
 
-    def __init__(self, identity: Identity) -> None:
-        self.identity = identity
-        self.head = Head(identity)
+    def __init__(self, identity: Identity, detail: float = 1.0) -> None:
+        self.head = Head(identity, detail)
         self._hair = Hair(identity, self.head)
         self._features = Features(identity, self.head.slices)
         self._skin = np.array(identity.skin)
@@ -63,64 +73,58 @@ class Painter:
         points, _ = self.head.posed(look.weights())
         return landmarks(self.head, pose, pose.project(points))
 
-    def paint(self, image: Image, pose: Pose, look: Look, light: Light) -> None:
-        """Draw the head into `image` (H, W, 3) BGR, in place."""
-        centre = np.array((pose.x, pose.y))
-        low, high = centre - np.array((1.9, 2.2)) * pose.scale, centre + 1.9 * pose.scale
-        layer = Layer(image, low, high)
-        if layer.empty:
-            return
+    def paint(
+        self, image: Image, pose: Pose, look: Look, light: Light, body: Body, place: Pose
+    ) -> None:
+        """Draw the head at `pose` and its body at `place` into `image` (H, W, 3), in place."""
+        layer = Layer(image)
         points, surface = self.head.posed(look.weights())
         mesh = pose.project(surface)
+        low = np.ascontiguousarray(mesh[::2, mesh.shape[1] * 3 // 4 :]).reshape(-1, 2)
+        chin = cv2.convexHull(low).reshape(-1, 2)
+        self._hair.paint_back(layer, pose, light)
+        body.paint(layer, place, chin)
         self._hair.paint_bun(layer, pose)
         self._ears(layer, pose, light, near=False)
         self._hair.paint_cap(layer, pose, light)
-        self._face(layer, surface, mesh, pose.project(points)[:, :2], pose, look, light)
+        edges = _edges(mesh, pose)
+        part = layer.crop(np.concatenate([edges, chin]), 2)
+        if not part.empty:
+            skin = self._shaded(part, surface, mesh, pose, light)
+            face = part.like(np.ascontiguousarray(skin[..., :3]))
+            self._features.paint(face, skin[..., 3], pose.project(points), pose, look)
+            cover = part.mask(edges, chin)
+            hairline = self._hair.hairline(pose)
+            if hairline is not None:
+                self._under_hair(face, cover, hairline, pose)
+            lay(part.pixels, face.pixels, cover)
         self._ears(layer, pose, light, near=True)
 
-    def paint_back(self, image: Image, pose: Pose, light: Light) -> None:
-        """Draw what lies behind the shoulders: long hair."""
-        reach = np.array((1.9, 3.2)) * pose.scale
-        layer = Layer(image, (pose.x, pose.y) - reach, (pose.x, pose.y) + reach)
-        if not layer.empty:
-            self._hair.paint_back(layer, pose, light)
-
-    def _face(
-        self, layer: Layer, surface: Floats, mesh: Floats, flat: Floats, pose: Pose, look: Look,
-        light: Light,
-    ) -> None:  # fmt: skip
-        edges = _edges(mesh, pose)
-        low = np.ascontiguousarray(mesh[len(mesh) * 3 // 4 :, ::2, :2]).reshape(-1, 2)
-        chin = cv2.convexHull(low)[:, 0]
-        part = layer.crop(np.concatenate([edges, chin]), 2)
+    def _under_hair(self, face: Layer, cover: Image, hairline: Floats, pose: Pose) -> None:
+        """Cut the face (cover) along the hairline, with a soft shadow below."""
+        s = pose.scale
+        rows = max(round(float(hairline[:, 1].max()) + 0.2 * s) - face.origin[1], 0)
+        part = face.like(face.pixels[:rows])
         if part.empty:
             return
-        skin = self._shaded(part, surface, mesh, pose, light)
-        face = part.like(np.ascontiguousarray(skin[..., :3]))
-        self._features.paint(face, skin[..., 3], flat, pose, look)
-        cover = part.mask(edges, chin)
-        hairline = self._hair.hairline(pose)
-        if hairline is not None:
-            below = hairline + 0.05 * pose.scale * pose.down()
-            shadow = part.mask(below, blur=0.045 * pose.scale)
-            face.blend(shade_colour(self._skin, (0.40, 0.40, 0.45)), shadow, 0.45)
-            cover = cv2.subtract(cover, part.mask(hairline, blur=0.012 * pose.scale))
-        part.blend(face.pixels, cover)
+        shadow = part.mask(hairline + 0.05 * s * pose.down(), blur=0.045 * s)
+        part.blend(shade_colour(self._skin, (0.40, 0.40, 0.45)), shadow, 0.45)
+        top = cover[: part.height]
+        cv2.subtract(top, part.mask(hairline, blur=0.012 * s), dst=top)
 
-    def _shaded(self, part: Layer, surface: Floats, mesh: Floats, pose: Pose, light: Light) -> Image:
+    def _shaded(
+        self, part: Layer, surface: Floats, mesh: Floats, pose: Pose, light: Light
+    ) -> Image:
         """Render skin colour and received light (128 = full): (h, w, 4) uint8."""
         turned = normals(surface) @ pose.rotation().T
-        data = np.concatenate([mesh[..., :2], self._lit(turned, light), turned[..., 2:]], axis=-1)
-        data = data.transpose(1, 0, 2)[:: -1 if pose.yaw > 0 else 1]  # the far side first
+        data = np.concatenate([mesh, self._lit(turned, light), turned[..., 2:]], axis=-1)
+        data = data[:: -1 if pose.yaw > 0 else 1]  # the far side first
         seen = np.flatnonzero((data[..., 6] > 0).any(axis=1))
-        data = np.ascontiguousarray(data[seen[0] : seen[-1] + 1], np.float32)
         step = max(1.0, pose.scale / _BUFFER_SCALE)
-        fine = min(3, max(1, round(0.035 * pose.scale / step)))
-        dense = cv2.resize(data, (data.shape[1] * (fine + (fine > 1)), data.shape[0] * fine))
-        dense = dense.reshape(-1, 7)
-        dense = dense[dense[:, 6] > -0.05]
-        picture, size = splat(dense[:, :2], dense[:, 2:6], part, step)
-        return np.asarray(cv2.resize(np.clip(picture, 0, 255).astype(np.uint8), size), np.uint8)
+        fine = min(2, max(1, round(0.045 * pose.scale / step)))
+        dense = enlarge(data[seen[0] : seen[-1] + 1], fine, fine)
+        picture = np.clip(splat(dense, part, step), 0, 255).astype(np.uint8)
+        return np.asarray(cv2.resize(picture, (part.width, part.height)), np.uint8)
 
     def _lit(self, normal: Floats, light: Light) -> Floats:
         """Light the surface: wrapped diffuse key, soft fill, sheen; red scatters furthest."""
@@ -151,7 +155,7 @@ class Painter:
             if (side * pose.yaw < -3) != near:
                 continue
             shape = np.stack([side * (base + rim[:, 0]), rim[:, 1], rim[:, 2]], axis=1)
-            outer = spline(pose.project(shape.astype(np.float32))[:, :2], 5, closed=True)
+            outer = spline(pose.project(shape.astype(np.float32)), 5, closed=True)
             part = layer.crop(outer, 2)
             if part.empty:
                 continue
@@ -165,17 +169,11 @@ class Painter:
             part.blend(shade_colour(self._skin, 0.95 * bright), fold, 0.8)
 
 
-def chin_shadow(mesh_edges: Floats, pose: Pose) -> Floats:
-    """Outline the shadow that the jaw throws on the neck."""
-    return np.asarray(mesh_edges + (0.24 * pose.scale) * pose.down())
-
-
 def _edges(mesh: Floats, pose: Pose) -> Floats:
     """Trace the outline of the projected surface: (2 * rows, 2), closed."""
-    across = mesh[..., :2] @ pose.right()
-    rows = np.arange(len(mesh))
-    left = mesh[rows, across.argmin(axis=1), :2]
-    right = mesh[rows, across.argmax(axis=1), :2]
+    across = mesh @ pose.right()
+    rows = np.arange(mesh.shape[1])
+    left, right = mesh[across.argmin(axis=0), rows], mesh[across.argmax(axis=0), rows]
     return np.concatenate([left, right[::-1]])
 
 

@@ -9,78 +9,109 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .testface_head import Pose
-from .testface_layer import smoothstep, spline
+from .testface_layer import Image, Layer, lay, shade_colour, smoothstep, spline
 
 if TYPE_CHECKING:
     from .testface_identity import Identity
     from .testface_paint import Light
 
-Image = NDArray[np.uint8]
-_LOW, _HIGH = np.array((-2.7, 0.55)), np.array((2.7, 4.6))  # of the body, head coordinates
+_LEFT, _TOP, _WIDE = -2.45, 0.55, 4.9  # of the body, in head coordinates
+_COLLAR = np.array([(-0.50, 1.40), (-0.47, 1.66), (-0.30, 1.92), (0, 2.02), (0.30, 1.92),
+                    (0.47, 1.66), (0.50, 1.40)])  # fmt: skip
+_SHOULDER = np.array([(0.46, 1.56), (0.80, 1.76), (1.32, 1.95), (1.76, 2.20), (2.02, 2.70),
+                      (2.15, 3.6), (2.2, 4.9), (2.2, 5.6)])  # fmt: skip
+_NECK = np.array([(0.49, 0.3), (0.46, 0.9), (0.45, 1.3), (0.50, 1.56), (0.60, 1.80), (0.4, 2.2)])
 
 
 class Body:
-    """Hold a picture of neck and shoulders (premultiplied) for one size of the head in px."""
+    """Hold neck and shoulders of one person, drawn for one size of the head in px.
 
-    def __init__(self, identity: Identity, light: Light, scale: float) -> None:
-        self._scale = float(np.clip(scale, 4, 400))
-        size = np.ceil((_HIGH - _LOW) * self._scale).astype(int)
-        self._colour, self._cover = self._draw(identity, light, int(size[0]), int(size[1]))
+    `reach` is how far down (head coordinates) the body is needed; `phases` how many positions
+    between two pixels are kept ready, so that slow motion does not step.
+    """
 
-    def _map(self, points: Any) -> NDArray[np.int32]:
-        return np.round((np.asarray(points) - _LOW) * self._scale * 16).astype(np.int32)
+    def __init__(
+        self, who: Identity, light: Light, scale: float, *, reach: float = 5.0, phases: int = 1
+    ) -> None:
+        self._scale = float(np.clip(scale, 2, 400))
+        width = max(1, round(_WIDE * self._scale))
+        height = max(1, round(max(reach - _TOP, 0.1) * self._scale))
+        image, cover = self._draw(who, light, width, height)
+        self._skin = np.array(who.skin) * (0.38, 0.36, 0.46)
+        self._phases = phases
+        self._views = []
+        for k in range(phases**2):
+            move = np.array([[1.0, 0, k % phases / phases], [0, 1.0, k // phases / phases]])
+            shifted = cv2.warpAffine(image, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+            mask = cv2.warpAffine(cover, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+            self._views.append((np.asarray(shifted, np.uint8), np.asarray(mask, np.uint8)))
 
-    def _poly(self, image: Image, points: Any, colour: Any) -> None:
-        cv2.fillPoly(image, [self._map(spline(np.array(points), 8))], colour, cv2.LINE_AA, 4)
+    def _curve(self, points: NDArray[Any]) -> NDArray[np.int32]:
+        flat = (spline(points, 8) - (_LEFT, _TOP)) * self._scale * 16
+        return np.asarray(flat, np.int32)
 
     def _draw(self, who: Identity, light: Light, width: int, height: int) -> tuple[Image, Image]:
-        skin, shirt = np.array(who.skin), np.array(who.shirt)
-        y, x = np.mgrid[0:height, 0:width].astype(np.float32) / self._scale + _LOW[::-1, None, None]
-        image = np.empty((height, width, 3), np.uint8)
-        broad = 0.9 if who.beard == 0 and who.make_up > 0 else 1.0
-        round_ = np.clip(1 - (np.abs(x) / 0.62) ** 2.5, 0.0, 1) ** 0.5
-        side = 1 - 0.18 * np.sign(light.key[0]) * np.clip(x, -1, 1)
-        flesh = (0.50 + 0.36 * round_) * side * (1 - 0.22 * np.exp(-(((y - 1.2) / 0.35) ** 2)))
-        image[:] = np.clip(flesh[..., None] * skin * (0.92, 0.95, 1.02), 0, 255)
-        cloth = image.copy()
-        rng = np.random.default_rng(who.seed + 11)
-        folds = cv2.resize(rng.normal(0, 1, (7, 9)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-        fall = (0.98 - 0.30 * smoothstep(np.abs(x), 0.7, 2.1) - 0.10 * smoothstep(y, 2.2, 4.2)) * side
-        cloth[:] = np.clip((fall + 0.05 * folds)[..., None] * shirt, 0, 255)
-        shirt_mask = np.zeros((height, width), np.uint8)
-        right = np.array([(0.50, 1.62), (0.85, 1.80), (1.35, 1.98), (1.78, 2.25), (2.02, 2.75), (2.15, 3.6), (2.2, 4.9)])
-        right = right * (broad, 1)
-        self._poly(shirt_mask, np.concatenate([right, right[::-1] * (-1, 1)]), (255,))
-        neck_line = np.array([(-0.60, 1.50), (-0.52, 1.72), (-0.30, 1.98), (0, 2.08), (0.30, 1.98), (0.52, 1.72), (0.60, 1.50)])
-        self._poly(shirt_mask, neck_line, (0,))
-        collar = np.zeros_like(shirt_mask)
-        cv2.polylines(collar, [self._map(spline(neck_line, 8))], False, (255,), max(1, round(0.07 * self._scale)), cv2.LINE_AA, 4)
-        cover = np.zeros_like(shirt_mask)
-        neck = np.array([(0.50, 0.3), (0.47, 0.9), (0.47, 1.3), (0.56, 1.58), (0.8, 1.78), (0.4, 2.2)])
-        self._poly(cover, np.concatenate([neck, neck[::-1] * (-1, 1)]), (255,))
-        cover = cv2.max(cover, shirt_mask)
-        near = cv2.GaussianBlur(cv2.max(shirt_mask, collar), (0, 0), max(0.5, 0.05 * self._scale))
-        image = _mix(image, np.full_like(image, 20), near, 0.35)
-        image = _mix(image, cloth, shirt_mask, 1.0)
-        image = _mix(image, np.clip(cloth * 0.82, 0, 255).astype(np.uint8), cv2.min(collar, shirt_mask), 1.0)
-        return cv2.multiply(image, cv2.merge([cover] * 3), scale=1 / 255), cover
+        flesh, cloth = _tones(who, light, width, height, self._scale)
+        broad = 0.9 if who.make_up > 0 else 1.0
+        shoulder = _SHOULDER * (broad, 1)
+        shirt, cover, hem = (np.zeros((height, width), np.uint8) for _ in range(3))
+        outline = np.concatenate([shoulder, shoulder[::-1] * (-1, 1)])
+        cv2.fillPoly(shirt, [self._curve(outline)], (255,), cv2.LINE_AA, 4)
+        cv2.fillPoly(shirt, [self._curve(_COLLAR)], (0,), cv2.LINE_AA, 4)
+        thick = max(1, round(0.07 * self._scale))
+        cv2.polylines(hem, [self._curve(_COLLAR)], False, (255,), thick, cv2.LINE_AA, 4)
+        neck = np.concatenate([_NECK, _NECK[::-1] * (-1, 1)])
+        cv2.fillPoly(cover, [self._curve(neck)], (255,), cv2.LINE_AA, 4)
+        near = cv2.GaussianBlur(shirt, (0, 0), max(0.5, 0.05 * self._scale))
+        image = _mix(flesh, np.full_like(flesh, 20), near, 0.35)
+        image = _mix(image, cloth, shirt, 1.0)
+        image = _mix(image, cv2.convertScaleAbs(cloth, alpha=0.82), cv2.min(hem, shirt), 1.0)
+        return image, np.asarray(cv2.max(cover, shirt), np.uint8)
 
-    def paint(self, image: Image, pose: Pose) -> None:
-        """Draw the body under a head at `pose` (its angles are ignored), in place."""
-        ratio = pose.scale / self._scale
-        start = np.array((pose.x, pose.y - 0.1 * pose.scale)) + _LOW * pose.scale
-        end = start + (_HIGH - _LOW) * pose.scale
-        height, width = image.shape[:2]
-        x0, y0 = (int(v) for v in np.clip(np.floor(start), 0, (width, height)))
-        x1, y1 = (int(v) for v in np.clip(np.ceil(end), 0, (width, height)))
-        if x1 <= x0 or y1 <= y0:
+    def paint(self, layer: Layer, pose: Pose, chin: Any) -> None:
+        """Draw the body under a head at `pose` (x, y only), shaded by the `chin` outline."""
+        at = np.array((pose.x, pose.y - 0.1 * self._scale)) + np.array((_LEFT, _TOP)) * self._scale
+        steps = np.floor(at * self._phases + 0.5).astype(int)
+        (x, y), (px, py) = steps // self._phases, steps % self._phases
+        colour, cover = self._views[py * self._phases + px]
+        height, width = cover.shape
+        part = layer.crop(np.array([(x, y), (x + width - 1, y + height - 1)]), 0)
+        if part.empty:
             return
-        move = np.array([[ratio, 0, start[0] - x0], [0, ratio, start[1] - y0]])
-        colour = cv2.warpAffine(self._colour, move, (x1 - x0, y1 - y0))
-        cover = cv2.warpAffine(self._cover, move, (x1 - x0, y1 - y0))
-        part = image[y0:y1, x0:x1]
-        rest = cv2.cvtColor(cv2.bitwise_not(cover), cv2.COLOR_GRAY2BGR)
-        cv2.add(colour, cv2.multiply(part, rest, scale=1 / 255), dst=part)
+        lay(part.pixels, _cut(colour, part, x, y), _cut(cover, part, x, y))
+        part = part.crop(chin, 0.3 * self._scale)
+        if not part.empty:
+            shadow = part.mask(chin + (0.0, 0.22 * self._scale), blur=0.06 * self._scale)
+            shadow = cv2.min(shadow, _cut(cover, part, x, y))
+            part.blend(shade_colour(self._skin, 1), np.asarray(shadow, np.uint8), 0.75)
+
+
+def _cut(picture: Image, part: Layer, x: int, y: int) -> Image:
+    """Cut what lies under `part` out of a picture whose corner is at (x, y)."""
+    x0, y0 = part.origin[0] - x, part.origin[1] - y
+    return picture[y0 : y0 + part.height, x0 : x0 + part.width]
+
+
+def _tones(
+    who: Identity, light: Light, width: int, height: int, scale: float
+) -> tuple[Image, Image]:
+    """Shade skin and cloth, computed small (they are smooth) and enlarged."""
+    w, h = min(width, 120), max(1, min(height, 120 * height // width))
+    y, x = np.mgrid[0:h, 0:w].astype(np.float32) + 0.5
+    x, y = x * (width / w / scale) + _LEFT, y * (height / h / scale) + _TOP
+    side = 1 - 0.18 * np.sign(light.key[0]) * np.clip(x, -1, 1)
+    level = light.ambient + 0.75 * light.strength
+    round_ = np.sqrt(np.clip(1 - (np.abs(x) / 0.62) ** 2.5, 0, 1))
+    flesh = (0.50 + 0.36 * round_) * side * (1 - 0.2 * np.exp(-(((y - 1.2) / 0.35) ** 2))) * level
+    rng = np.random.default_rng(who.seed + 11)
+    folds = cv2.resize(rng.normal(0, 0.05, (7, 9)), (w, h), interpolation=cv2.INTER_CUBIC)
+    fall = 0.98 - 0.30 * smoothstep(np.abs(x), 0.7, 2.1) - 0.10 * smoothstep(y, 2.2, 4.2)
+    pair = []
+    for amount, colour in ((flesh, who.skin), ((fall + folds) * side * level, who.shirt)):
+        tone = np.clip(amount[..., None] * np.array(colour) * light.warmth, 0, 255)
+        large = cv2.resize(tone.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+        pair.append(np.asarray(large, np.uint8))
+    return pair[0], pair[1]
 
 
 def _mix(under: Image, over: Image, mask: Image, opacity: float) -> Image:
@@ -109,7 +140,9 @@ def _furnish(image: Image, rng: np.random.Generator) -> Image:
     h, w = image.shape[:2]
 
     def box(x0: float, y0: float, x1: float, y1: float, colour: tuple[int, int, int]) -> None:
-        cv2.rectangle(image, (round(x0 * w), round(y0 * h)), (round(x1 * w), round(y1 * h)), colour, -1)
+        cv2.rectangle(
+            image, (round(x0 * w), round(y0 * h)), (round(x1 * w), round(y1 * h)), colour, -1
+        )
 
     box(0.05, 0.06, 0.27, 0.62, (226, 234, 236))
     box(0.065, 0.08, 0.155, 0.60, (244, 232, 206))
@@ -123,7 +156,16 @@ def _furnish(image: Image, rng: np.random.Generator) -> Image:
         if x > 0.96:
             break
         thick, tall = rng.uniform(0.009, 0.018), rng.uniform(0.11, 0.19)
-        colour = np.array([(96, 84, 160), (150, 120, 70), (110, 150, 180), (90, 120, 90), (190, 190, 200), (80, 70, 70)][k % 6])
+        colour = np.array(
+            [
+                (96, 84, 160),
+                (150, 120, 70),
+                (110, 150, 180),
+                (90, 120, 90),
+                (190, 190, 200),
+                (80, 70, 70),
+            ][k % 6]
+        )
         b, g, r = (int(v) for v in colour * rng.uniform(0.8, 1.1))
         box(x, 0.47 - tall, x + thick, 0.47, (b, g, r))
         x += thick + rng.uniform(0, 0.006)
@@ -132,22 +174,29 @@ def _furnish(image: Image, rng: np.random.Generator) -> Image:
     for k in range(11):
         a = -np.pi / 2 + (k - 5) * 0.25
         end = (round((0.90 + 0.07 * np.cos(a)) * w), round((0.72 + 0.26 * np.sin(a)) * h))
-        cv2.line(image, (round(0.90 * w), round(0.80 * h)), end, (70, 120 + 4 * k, 84), max(1, w // 90), cv2.LINE_AA)
+        cv2.line(
+            image,
+            (round(0.90 * w), round(0.80 * h)),
+            end,
+            (70, 120 + 4 * k, 84),
+            max(1, w // 90),
+            cv2.LINE_AA,
+        )
     box(0.875, 0.78, 0.925, 0.90, (90, 110, 170))
     sigma = max(0.6, min(w, h) / 55)
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
 
 def _clouds(width: int, height: int, rng: np.random.Generator) -> Image:
-    total = np.zeros((height, width, 3), np.float32)
+    w, h = width // 2 + 1, height // 2 + 1
+    total = np.full((h, w, 3), rng.uniform(60, 200), np.float32)
     for cells in (2, 5, 11, 23):
-        grid = rng.uniform(-1, 1, (cells, cells + 1, 3)).astype(np.float32)
-        total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) / cells**0.5
-    return np.clip(rng.uniform(60, 200) + 70 * total, 0, 255).astype(np.uint8)
+        grid = rng.uniform(-70, 70, (cells, cells + 1, 3)).astype(np.float32) / cells**0.5
+        total += cv2.resize(grid, (w, h), interpolation=cv2.INTER_LINEAR)
+    small = np.clip(total, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.resize(small, (width, height)), np.uint8)
 
 
 def sway(pose: Pose, dx: float, dy: float) -> Pose:
     """Give the pose of the body under a head that moved by (`dx`, `dy`) px from its rest."""
     return Pose(pose.x - 0.45 * dx, pose.y - 0.25 * dy, pose.scale)
-
-
