@@ -8,7 +8,7 @@ from ._draft import DraftStage, DraftTee, walk
 from ._properties import properties
 from ._validate import expand_shorthand, resolve
 from ._yaml import Node, parse_value, refuse
-from .registry import unknown
+from .registry import stage_names, unknown
 from .stage import Sink, Source
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # The stages that `--tracks` makes unnecessary.
 _MODEL_STAGES = ("detect", "landmarks", "smooth")
 _AUTO_SINK = "sink"
+_KINDS = frozenset({"file", "window", "virtualcam", "null"})
 
 
 def apply(draft: Draft, overrides: Overrides) -> None:
@@ -80,7 +81,9 @@ def _set_duration(draft: Draft, seconds: float) -> None:
     key = next((k for k in ("duration", "duration_s") if _has(source, k)), None)
     if key is None:
         raise refuse("--duration", f"the source {source.id} of this pipeline cannot be limited")
-    _put(source, key, seconds, "--duration")
+    for stage in (source, *(sink for sink in _sinks(draft) if sink.name == _AUTO_SINK)):
+        if _has(stage, key):
+            _put(stage, key, seconds, "--duration")
 
 
 def _use_tracks(draft: Draft, path: str) -> None:
@@ -107,33 +110,42 @@ def _sinks(draft: Draft) -> list[DraftStage]:
     return [stage for stage in walk(draft) if issubclass(resolve(stage), Sink)]
 
 
-def _set_sink(draft: Draft, name: str) -> None:
-    flag = f"--sink {name}"
+def _set_sink(draft: Draft, kind: str) -> None:
+    flag = f"--sink {kind}"
     last = draft[-1]
     if isinstance(last, DraftTee):
         raise refuse(flag, "this pipeline has a tee with sinks of its own; edit them in the file")
-    stage = DraftStage(_AUTO_SINK if name == "auto" else name, last.id, flag)
-    if not issubclass(resolve(stage), Sink):
-        raise refuse(flag, f"{name} is no sink")
-    if stage.name == last.name:
+    if last.name == kind:
         return
-    stage.id = stage.name
+    # A file without a path gets a free name from the automatic sink.
+    automatic = kind in ("auto", "file")
+    stage = DraftStage(_AUTO_SINK if automatic else kind, kind if kind != "auto" else last.id, flag)
+    if automatic:
+        _put(stage, "kind", kind, flag)
+    if not issubclass(resolve(stage), Sink):
+        kinds = ", ".join(name for name in stage_names() if name in _KINDS)
+        raise refuse(flag, f"{kind} is no sink (known: auto, {kinds})")
     draft[-1] = stage
 
 
 def _set_output(draft: Draft, path: str) -> None:
     """Point the only file sink at `path`; a single sink of another kind becomes a file sink."""
     sinks = _sinks(draft)
-    files = [sink for sink in sinks if sink.name == "file"]
+    files = [sink for sink in sinks if _has(sink, "path")]
+    files = [sink for sink in files if sink.name == "file"] or files
     if not files and len(sinks) == 1:
-        sinks[0].name, sinks[0].properties, sinks[0].where = "file", {}, "--output"
-        if sinks[0].id in (_AUTO_SINK, "window", "null", "camera"):
-            sinks[0].id = "file"
         files = sinks
+        _turn_into_file(files[0])
     if len(files) != 1:
         how_many = "no file sink" if not files else f"{len(files)} file sinks"
         raise refuse("--output", f"this pipeline has {how_many}; use --set ID.path={path}")
     _put(files[0], "path", path, "--output")
+
+
+def _turn_into_file(sink: DraftStage) -> None:
+    if sink.id == sink.name:
+        sink.id = "file"
+    sink.name, sink.properties, sink.where = "file", {}, "--output"
 
 
 def _allow_overwrite(draft: Draft) -> None:

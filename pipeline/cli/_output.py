@@ -1,0 +1,144 @@
+"""What the commands say, and where: results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INTERRUPTED, TERMINATED = 130, 143
+_F = TypeVar("_F", bound="Callable[..., Any]")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came before there was anything to drain."""
+
+
+@dataclass(slots=True)
+class Output:
+    """How much a command says; `stuck` means that a thread will never end.
+
+    `write` replaces the plain line on stderr while a progress display owns the terminal.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    json: bool = False
+    stuck: bool = False
+    write: Callable[[str], None] | None = None
+
+    def say(self, text: str) -> None:
+        """Tell the user something on stderr, unless he wants errors only."""
+        if not self.quiet:
+            self.line(text)
+
+    def line(self, text: str) -> None:
+        """Write one line to stderr."""
+        if self.write is not None:
+            self.write(printable(text))
+        else:
+            click.echo(printable(text), err=True)
+
+    def result(self, text: str, value: Any) -> None:
+        """Write a command's result to stdout: `text`, or `value` where JSON is asked for."""
+        body = json.dumps(value, indent=2, default=str) if self.json else text
+        click.echo(body.encode(errors="backslashreplace").decode())
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line without control characters, which may come from file names."""
+    joined = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)
+
+
+def output_options(*, as_json: bool = True) -> Callable[[_F], _F]:
+    """Return a decorator that adds -q, -v and --json."""
+
+    def setter(name: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+        def store(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+            if value:
+                setattr(ctx.ensure_object(Output), name, True)
+
+        return store
+
+    def flag(*names: str, field: str, help: str) -> Callable[[_F], _F]:
+        return click.option(
+            *names, is_flag=True, expose_value=False, callback=setter(field), help=help
+        )
+
+    def decorate(function: _F) -> _F:
+        if as_json:
+            function = flag("--json", field="json", help="Write the result as JSON to stdout.")(
+                function
+            )
+        function = flag("-v", "--verbose", field="verbose", help="Say more; show tracebacks.")(
+            function
+        )
+        return flag("-q", "--quiet", field="quiet", help="Say nothing but errors.")(function)
+
+    return decorate
+
+
+def fail(error: BaseException, output: Output) -> int:
+    """Tell the user of `error` in one line; returns the exit code."""
+    output.write = None
+    if isinstance(error, (click.exceptions.Exit, SystemExit)):
+        code = getattr(error, "exit_code", None) or getattr(error, "code", 0)
+        return code if isinstance(code, int) else 1
+    if isinstance(error, BrokenPipeError):
+        # The reader went away, as `| head` does. Nothing more can be said, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if output.verbose and not isinstance(error, click.ClickException):
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    text, code = _explain(error)
+    output.line(f"vidfilter: {text}")
+    if stack := getattr(error, "stack", ""):
+        click.echo(f"{stack.rstrip()}", err=True)
+    return code
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    from ..errors import VidfilterError
+
+    if isinstance(error, Terminated):
+        return "terminated", TERMINATED
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "vidfilter"
+        return f"error: {_lower(error.format_message())}; see '{path} --help'", 2
+    if isinstance(error, click.ClickException):
+        return f"error: {_lower(error.format_message())}", error.exit_code
+    if isinstance(error, VidfilterError):
+        return _explain_ours(error)
+    text = f"{type(error).__name__}: {error}"
+    return f"internal error: {text}; run with -v for the traceback", 1
+
+
+def _explain_ours(error: Any) -> tuple[str, int]:
+    stage, text = getattr(error, "stage", None), str(error)
+    cause = error.__cause__
+    from ..errors import VidfilterError
+
+    if stage and cause is not None and type(error).__name__ == "StageError":
+        unexpected = not isinstance(cause, (VidfilterError, OSError))
+        if unexpected:
+            text = f"{type(cause).__name__}: {cause}; run with -v for the traceback"
+            return f"internal error in stage {stage}: {text}", 1
+    prefix = f"{stage}: " if stage and stage not in text else ""
+    return f"error: {prefix}{text}", error.exit_code
+
+
+def _lower(text: str) -> str:
+    """Return `text` as part of a sentence."""
+    return text[:1].lower() + text[1:].rstrip(".")

@@ -1,0 +1,171 @@
+"""Run a pipeline for the user: signals, progress, report, summary, exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..bus import Kind, Message
+from ..errors import MediaError
+from ..runner import Pipeline, State
+from ._output import INTERRUPTED, TERMINATED, Output, Terminated
+from ._progress import Progress
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from ..ledger import Report
+    from ..spec import PipelineSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What to do with the outcome: `report` is where it is written, `strict` fails on a loss."""
+
+    report: Path | None = None
+    strict: bool = False
+    overwrite: bool = False
+
+
+class Signals:
+    """First Ctrl-C or SIGTERM: end the source and drain. Second: end at once. Third: die.
+
+    `code` is the exit code that the signals ask for, 0 for none.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._count = 0
+        self._before: dict[int, Any] = {}
+        self.code = 0
+
+    def __enter__(self) -> Signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self._count += 1
+        self.code = TERMINATED if number == signal.SIGTERM else INTERRUPTED
+        if self._count > 2:
+            os._exit(self.code)
+        if self._pipeline.state in (State.NULL, State.READY):
+            # Nothing is being written yet, and the source may be waiting for a network.
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        self._pipeline.stop(drain=self._count == 1)
+
+
+def play(spec: PipelineSpec, output: Output, wishes: Wishes) -> int:
+    """Run `spec` to its end; returns the exit code, raises the first error."""
+    if wishes.report is not None:
+        _check_report(wishes.report, wishes.overwrite)
+    pipeline = Pipeline(spec)
+    report = None
+    try:
+        with Signals(pipeline) as signals, Progress(pipeline, output):
+            report = pipeline.run(lambda message: _relay(message, pipeline, output))
+    except BaseException:
+        _say_what_is_left(pipeline, output)
+        raise
+    finally:
+        output.stuck = bool(pipeline.stuck_threads)
+        _write_report(report or pipeline.report(), wishes.report)
+    return _conclude(pipeline, report, output, wishes) or signals.code
+
+
+def _relay(message: Message, pipeline: Pipeline, output: Output) -> None:
+    match message.kind:
+        case Kind.WARNING:
+            output.say(f"vidfilter: warning: {message.text}")
+        case Kind.INFO:
+            output.say(f"{message.stage}: {message.text}")
+        case Kind.STATE if message.value is State.PLAYING:
+            output.say(_outline(pipeline))
+
+
+def _outline(pipeline: Pipeline) -> str:
+    graph = pipeline.graph()
+    return f"{' > '.join(node.id for node in graph.nodes)}: {graph.links[0].caps}"
+
+
+# The end
+
+
+def _conclude(pipeline: Pipeline, report: Report, output: Output, wishes: Wishes) -> int:
+    output.say(_summary(pipeline, report))
+    if output.json:
+        import click
+
+        click.echo(report.to_json(), nl=False)
+    problems = "; ".join(report.problems())
+    if not problems:
+        return 0
+    if wishes.strict and report.stopped != "at once":
+        output.line(f"vidfilter: error: --strict: {problems}")
+        return 1
+    output.say(f"vidfilter: warning: {problems}")
+    return 0
+
+
+def _summary(pipeline: Pipeline, report: Report) -> str:
+    captured = max((sink.captured for sink in report.sinks), default=0)
+    dropped = sum(sink.dropped_total for sink in report.sinks)
+    rate = captured / report.elapsed_s if report.elapsed_s else 0.0
+    text = f"{captured} frames in {report.elapsed_s:.1f} s ({rate:.1f} fps), {dropped} dropped"
+    if report.stopped:
+        text = f"stopped {'early' if report.stopped == 'drained' else 'at once'}: {text}"
+    outputs = [*_outputs(pipeline), *_parts(pipeline)]
+    return f"{text}; wrote {', '.join(outputs)}" if outputs else text
+
+
+def _paths(pipeline: Pipeline) -> list[Path]:
+    ids = [sink.id for sink in pipeline.report().sinks]
+    paths = [getattr(pipeline.stage(ident).params, "path", None) for ident in ids]
+    return [Path(path) for path in paths if path]
+
+
+def _outputs(pipeline: Pipeline) -> list[str]:
+    return [str(path) for path in _paths(pipeline) if path.exists() and not _part(path).exists()]
+
+
+def _parts(pipeline: Pipeline) -> list[str]:
+    return [f"{_part(path)} (incomplete)" for path in _paths(pipeline) if _part(path).exists()]
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.part{path.suffix}")
+
+
+def _say_what_is_left(pipeline: Pipeline, output: Output) -> None:
+    for text in _parts(pipeline):
+        output.say(f"kept {text}")
+
+
+# --report
+
+
+def _check_report(path: Path, overwrite: bool) -> None:
+    """Find out before the run what would spoil the report after it."""
+    if not path.parent.is_dir():
+        raise MediaError(f"--report {path}: the folder {path.parent} does not exist; create it")
+    if path.exists() and not overwrite:
+        raise MediaError(f"--report {path}: exists already; add --overwrite or choose another name")
+
+
+def _write_report(report: Report, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(report.to_json(), encoding="utf-8")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise MediaError(f"--report {path}: cannot be written: {error.strerror}") from error
