@@ -1,0 +1,329 @@
+"""Read frames of a video file: true times, upright, in a working format."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.error
+from av.stream import Discard, Disposition
+
+from ..pipeline.caps import Caps
+from ..pipeline.errors import DecodeError, MediaError
+from ..pipeline.frame import Frame
+from ._colour import PRIMARIES, TRANSFERS, Plan, plan
+from ._geometry import Orientation, even, fill, orientation_of
+from ._media import MediaInfo
+from ._planes import planes_of
+from ._timestamps import Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from ..pipeline.frame import U8
+    from ..pipeline.stage import Context
+
+MAX_DECODER_THREADS = 4
+# How much shorter than announced a stream may end before it counts as cut off.
+_SHORT_S, _SHORT_SHARE = 1.0, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the first picture decided for all."""
+
+    width: int
+    height: int
+    av_format: str
+    plan: Plan
+    orientation: Orientation
+
+    def fits(self, picture: av.VideoFrame) -> bool:
+        same = picture.width == self.width and picture.height == self.height
+        return same and picture.format.name == self.av_format
+
+
+def open_container(name: str, **arguments: Any) -> InputContainer:
+    """Open `name` for reading; raises DecodeError that says what is wrong with it."""
+    try:
+        return av.open(name, **arguments)
+    except av.error.InvalidDataError:
+        raise DecodeError(f"{name} is no video, picture or other media file") from None
+    except (av.error.FFmpegError, OSError) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise MediaError(f"cannot open {name}: {reason}") from None
+
+
+def check_readable(path: Path) -> None:
+    """Raise MediaError where `path` is no file that could hold anything."""
+    try:
+        if path.is_dir():
+            raise MediaError(f"{path} is a folder, not a file")
+        if path.is_file() and path.stat().st_size == 0:
+            raise MediaError(f"{path} is empty")
+        if not path.exists():
+            raise MediaError(f"{path} does not exist")
+    except OSError as exc:
+        raise MediaError(f"cannot open {path}: {exc.strerror or exc}") from None
+
+
+class MediaReader:
+    """One video file; `open` first, then `frames` once, then `close`."""
+
+    def __init__(self, name: str, context: Context, *, live: bool = False) -> None:
+        self.name, self._context, self._live = name, context, live
+        self.info = MediaInfo(name)
+        self._options: dict[str, Any] = {}
+        self._container: InputContainer | None = None
+        self._damaged = 0
+        self._reached_end = False
+
+    def open(self) -> Caps:
+        """Decode the first picture; raises MediaError, DecodeError."""
+        if "://" not in self.name:
+            check_readable(Path(self.name))
+        self._container = open_container(self.name, **self._options)
+        self._stream = self._choose(self._container)
+        self._prepare_decoder(self._stream)
+        self._pictures = self._decoded()
+        first = next(self._pictures, None)
+        if first is None:
+            raise DecodeError(f"no frame of {self.name} can be decoded")
+        self._first = first
+        self._layout = self._decide(first)
+        self._set_times(first)
+        self.caps = self._make_caps(first)
+        return self.caps
+
+    def _choose(self, container: InputContainer) -> VideoStream:
+        found = [
+            s
+            for s in container.streams.video
+            if s.codec_context is not None and not s.disposition & Disposition.attached_pic
+        ]
+        if found and container.format.name != "tty":
+            return found[0]
+        kinds = sorted({s.type for s in container.streams if s.type in ("audio", "subtitle")})
+        only = f", only {' and '.join(kinds)}" if kinds else ""
+        raise DecodeError(f"{self.name} has no video{only}")
+
+    def _prepare_decoder(self, stream: VideoStream) -> None:
+        stream.codec_context.thread_type = "AUTO"  # type: ignore[assignment]
+        stream.codec_context.thread_count = min(len(os.sched_getaffinity(0)), MAX_DECODER_THREADS)
+        if not self._live:
+            for other in stream.container.streams:
+                if other is not stream:
+                    other.discard = Discard.all
+
+    def _decide(self, first: av.VideoFrame) -> _Layout:
+        chosen = plan(first, self._stream.codec_context.name)
+        for remark in chosen.remarks:
+            self._context.warn(f"{self.name}: {remark}")
+        name = first.format.name
+        if chosen.target or chosen.grey:
+            self._context.tag("converted", f"{name} -> {chosen.pixel_format}")
+        return _Layout(first.width, first.height, name, chosen, orientation_of(first))
+
+    def _set_times(self, first: av.VideoFrame) -> None:
+        stream = self._stream
+        rate = stream.guessed_rate or stream.average_rate or Fraction(25)
+        self._untimed = first.pts is None and stream.start_time is None
+        if self._untimed:
+            self.time_base = 1 / rate
+            self._context.info(f"{self.name} has no timestamps: {float(rate):g} fps are assumed")
+        else:
+            self.time_base = stream.time_base or first.time_base
+        self.rate = rate if self._constant(stream, rate) else None
+        self.info.average_rate = stream.average_rate or rate
+        self._default_duration = max(1, round(1 / (rate * self.time_base)))
+        self._timeline = Timeline(self.time_base, self._default_duration)
+
+    def _constant(self, stream: VideoStream, rate: Fraction) -> bool:
+        average = stream.average_rate
+        return self._untimed or (average is not None and abs(average / rate - 1) < 0.001)
+
+    def _make_caps(self, first: av.VideoFrame) -> Caps:
+        layout, chosen = self._layout, self._layout.plan
+        width, height = first.width, first.height
+        aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        if layout.orientation.transpose:
+            width, height, aspect = height, width, 1 / aspect
+        return Caps(
+            pixel_format=chosen.pixel_format,
+            width=even(width),
+            height=even(height),
+            framerate=self.rate,
+            matrix=chosen.matrix,
+            color_range=chosen.color_range,
+            primaries=PRIMARIES.get(first.color_primaries, "unknown"),
+            transfer=TRANSFERS.get(first.color_trc, "unknown"),
+            sample_aspect=aspect,
+            live=self._live,
+        )
+
+    @property
+    def duration_s(self) -> float | None:
+        """Announced length in seconds."""
+        if self._container is None:
+            return None
+        total = self._container.duration
+        return total / av.time_base if total is not None else None
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def interrupt(self) -> None:
+        """Do nothing: reading a file never blocks for long."""
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield all frames of the file."""
+        first, seq = self._first, 0
+        del self._first
+        yield self._frame(first, seq)
+        del first
+        for picture in self._pictures:
+            if self._context.stopping:
+                return
+            seq += 1
+            yield self._frame(picture, seq)
+        self._conclude(seq + 1)
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Decode to the end, whatever the container's frame count says."""
+        assert self._container is not None  # noqa: S101 - opened by the caller
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.is_corrupt:
+                    self._damaged += 1
+                yield from self._pictures_of(packet)
+            self._reached_end = True
+        except av.error.FFmpegError as exc:
+            self._damaged += 1
+            self._context.warn(f"{self.name} ends early: {exc.strerror or exc}")
+            yield from self._pictures_of(None)
+
+    def _pictures_of(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+        try:
+            return self._stream.decode(packet)  # type: ignore[arg-type]
+        except av.error.EOFError:
+            return []
+        except av.error.FFmpegError:
+            self._damaged += 1
+            return []
+
+    def _frame(self, picture: av.VideoFrame, seq: int) -> Frame:
+        """Wrap `picture`; on the usual path nothing is copied."""
+        if not self._layout.fits(picture):
+            picture = self._adapt(picture)
+        if picture.interlaced_frame:
+            self._context.warn(f"{self.name} is interlaced: its fields are not separated")
+        duration = picture.duration
+        if self._untimed:
+            pts, duration = seq, 1
+        else:
+            pts = self._timeline.place(picture.pts, duration, picture.dts)
+        planes, owner = self._pixels(picture)
+        return Frame(
+            planes,
+            pts,
+            self.time_base,
+            seq,
+            self.caps,
+            duration=duration or self._default_duration,
+            captured_ns=time.monotonic_ns(),
+            owner=owner,
+            tags={"media": self.info},
+        )
+
+    def _adapt(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """Bring a picture of another size or format to the first one's."""
+        layout = self._layout
+        self._context.warn(
+            f"{self.name} changes to {picture.format.name} {picture.width}x{picture.height} "
+            f"on the way: scaled to {layout.width}x{layout.height}"
+        )
+        return picture.reformat(layout.width, layout.height, layout.av_format)
+
+    def _pixels(self, picture: av.VideoFrame) -> tuple[tuple[U8, ...], Any]:
+        chosen, caps = self._layout.plan, self.caps
+        working = chosen.convert(picture)
+        if chosen.grey:
+            return self._pixels_of_grey(working)
+        planes = planes_of(working, caps.pixel_format)
+        turn = self._layout.orientation
+        if not turn and planes[0].shape[:2] == (caps.height, caps.width):
+            return planes, working
+        return self._filled(planes)
+
+    def _filled(self, planes: tuple[U8, ...]) -> tuple[tuple[U8, ...], Any]:
+        buffer, filled = fill(planes, self.caps, self._layout.orientation)
+        for plane in filled:
+            plane.flags.writeable = False
+        return filled, buffer
+
+    def _pixels_of_grey(self, picture: av.VideoFrame) -> tuple[tuple[U8, ...], Any]:
+        luma = planes_of(picture, "gray")[0]
+        height, width = luma.shape
+        neutral = _neutral((height + 1) // 2, (width + 1) // 2)
+        return self._filled((luma, neutral, neutral))
+
+    def _conclude(self, count: int) -> None:
+        """Tell what was repaired, and whether the file is cut off."""
+        self.info.complete = self._reached_end
+        if self._timeline.repaired:
+            self._context.tag("repaired_pts", self._timeline.repaired)
+            self._context.warn(f"{self.name}: {self._timeline.repaired} timestamps were repaired")
+        if self._damaged:
+            self._context.warn(
+                f"{self.name}: damaged in {self._damaged} places, {count} frames kept"
+            )
+        missing_s = self._missing_s()
+        if missing_s:
+            self._context.warn(f"{self.name} is cut off: {missing_s:.1f} s are missing at its end")
+        if self._damaged or missing_s:
+            self._context.tag("truncated", True)
+
+    def _missing_s(self) -> float:
+        announced, end = self._announced_end_s(), self._timeline.end
+        if announced is None or end is None or self._live:
+            return 0.0
+        missing = announced - float(end * self.time_base)
+        return missing if missing > max(_SHORT_S, _SHORT_SHARE * announced) else 0.0
+
+    def _announced_end_s(self) -> float | None:
+        """When the video should end, where the container tells it of the video alone."""
+        stream, container = self._stream, self._container
+        if container is None or "mpeg" in container.format.name:  # those estimate by bit rate
+            return None
+        if stream.duration is not None and stream.time_base is not None:
+            return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+        written = _clock_s(stream.metadata.get("DURATION", ""))
+        if written is None and len(container.streams) == 1 and container.duration is not None:
+            return (container.duration + (container.start_time or 0)) / av.time_base
+        return written
+
+
+def _neutral(height: int, width: int) -> U8:
+    import numpy as np
+
+    return np.full((height, width), 128, np.uint8)
+
+
+def _clock_s(text: str) -> float | None:
+    """Parse Matroska's `HH:MM:SS.fraction`."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None

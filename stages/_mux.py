@@ -1,0 +1,149 @@
+"""Write one output file: encode, interleave copied tracks, and name it only when it is whole."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+from av.codec.context import Flags
+
+from ._colour import MATRIX_CODES, PRIMARY_CODES, RANGE_CODES, TRANSFER_CODES, UNSPECIFIED
+from ._formats import Container
+from ._planes import FULL_RANGE, picture_of
+from ._tracks import CopiedTracks
+
+if TYPE_CHECKING:
+    from ..pipeline.caps import Caps
+    from ..pipeline.frame import Frame
+    from ..pipeline.stage import Context
+
+# libx264 tells its pictures' types itself; one taken over from the decoder would be obeyed.
+_ANY_TYPE, _KEY_TYPE = 0, 1
+_AUDIO_AHEAD_S = 0.5
+_MAX_DENOMINATOR = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What to encode to: a codec with its private `options`, a key frame every so often."""
+
+    codec: str
+    options: dict[str, str]
+    key_interval_s: float
+
+
+def part_path(path: Path) -> Path:
+    """Return the name that `path` has until it is whole: `out.part.mp4` for `out.mp4`."""
+    return path.with_name(f"{path.stem}.part{path.suffix}")
+
+
+def open_encoder(
+    output: av.container.OutputContainer, encoding: Encoding, caps: Caps, time_base: Fraction,
+    rate: Fraction,
+) -> av.VideoStream:  # fmt: skip
+    """Add a video stream for frames of `caps`; `rate` in frames per second may be a guess."""
+    stream = output.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
+    coder = stream.codec_context
+    coder.width, coder.height = caps.width, caps.height
+    coder.pix_fmt = _encoder_format(encoding.codec, caps)
+    coder.time_base = time_base
+    coder.gop_size = max(1, int(rate * Fraction(encoding.key_interval_s)))
+    coder.flags |= Flags.frame_duration
+    coder.thread_type = "AUTO"
+    coder.sample_aspect_ratio = caps.sample_aspect
+    coder.colorspace = MATRIX_CODES[caps.matrix]
+    coder.color_range = RANGE_CODES[caps.color_range]
+    coder.color_primaries = PRIMARY_CODES.get(caps.primaries, UNSPECIFIED)
+    coder.color_trc = TRANSFER_CODES.get(caps.transfer, UNSPECIFIED)
+    return stream
+
+
+def _encoder_format(codec: str, caps: Caps) -> str:
+    """Return FFmpeg's name: encoders of the old school want full range in the format's name."""
+    name = caps.pixel_format
+    if caps.color_range == "full" and name in FULL_RANGE:
+        formats = av.Codec(codec, "w").video_formats or []
+        if FULL_RANGE[name] in {form.name for form in formats}:
+            return FULL_RANGE[name]
+    return name
+
+
+def encoder_time_base(frame: Frame) -> Fraction:
+    """Return the finest unit that `frame.time_base` is a multiple of, within FFmpeg's limits."""
+    return Fraction(1, min(frame.time_base.denominator, _MAX_DENOMINATOR))
+
+
+class Writer:
+    """One file being written under its part name; `finish` gives it its own.
+
+    The first frame decides times and tracks. Not safe to call from two threads at once.
+    """
+
+    def __init__(
+        self, path: Path, kind: Container, encoding: Encoding, caps: Caps, context: Context
+    ) -> None:
+        self.path, self.part = path, part_path(path)
+        self._kind, self._encoding, self._caps, self._context = kind, encoding, caps, context
+        self._tracks: CopiedTracks | None = None
+        self._output = av.open(str(self.part), "w", kind.name, container_options=kind.options)
+        self._end = Fraction(0)
+
+    def begin(self, frame: Frame, *, copy_tracks: bool) -> None:
+        """Set up streams for `frame` and what follows it."""
+        media = frame.tags.get("media")
+        self._media = media
+        self._unit = encoder_time_base(frame)
+        rate = self._caps.framerate or (media and media.average_rate) or Fraction(30)
+        self._stream = open_encoder(self._output, self._encoding, self._caps, self._unit, rate)
+        self._coder = self._stream.codec_context
+        self._format = self._coder.pix_fmt
+        # A steady stream's key frames are counted by the encoder; others need a look at the time.
+        self._steady = self._caps.framerate is not None and not self._caps.live
+        self._key_ticks = max(1, int(Fraction(self._encoding.key_interval_s) / self._unit))
+        self._next_key = 0
+        if media is not None and copy_tracks:
+            self._tracks = CopiedTracks(media.path, self._output, self._kind, self._context)
+            self._stream.metadata.update(self._tracks.video_metadata)
+
+    def write(self, frame: Frame) -> None:
+        """Encode `frame` and write what is ready."""
+        picture = picture_of(frame, self._format)
+        ratio = frame.time_base / self._unit
+        picture.pts = pts = round(frame.pts * ratio)
+        picture.duration = duration = round((frame.duration or 0) * ratio)
+        picture.time_base = self._unit
+        picture.pict_type = _ANY_TYPE if self._steady else self._picture_type(pts)
+        self._end = (pts + duration) * self._unit
+        self._mux(self._stream.encode(picture))
+
+    def _picture_type(self, pts: int) -> int:
+        if pts < self._next_key:
+            return _ANY_TYPE
+        self._next_key = pts + self._key_ticks
+        return _KEY_TYPE
+
+    def _mux(self, packets: list[av.Packet]) -> None:
+        for packet in packets:
+            self._output.mux_one(packet)
+        if packets and self._tracks is not None:
+            last = packets[-1]
+            self._tracks.feed(float(last.dts * last.time_base) + _AUDIO_AHEAD_S)
+
+    def finish(self) -> None:
+        """Drain the encoder, end all tracks and give the file its name."""
+        self._mux(self._stream.encode(None))
+        if self._tracks is not None:
+            whole = self._media is not None and self._media.complete
+            self._tracks.finish(None if whole else float(self._end))
+        self.close()
+        os.replace(self.part, self.path)
+
+    def close(self) -> None:
+        """Close the part file as it is."""
+        if self._tracks is not None:
+            self._tracks.close()
+        self._output.close()

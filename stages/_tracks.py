@@ -1,0 +1,165 @@
+"""Copy a file's audio and subtitle tracks into an output, packet by packet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+from av.stream import Discard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.container import OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+    from ..pipeline.stage import Context
+    from ._formats import Container
+
+# Tags that describe the old container, or the bytes of the old video.
+_STALE = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate", "vendor_id")
+_STALE_PREFIXES = ("duration", "bps", "number_of_", "_statistics")
+
+
+def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    """Return what of `metadata` stays true in another file."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower() not in _STALE and not key.lower().startswith(_STALE_PREFIXES)
+    }
+
+
+class _Transcoder:
+    """Turns the packets of one audio track into packets of a codec that the output takes."""
+
+    def __init__(self, source: Stream, output: OutputContainer, codec: str) -> None:
+        assert isinstance(source, av.AudioStream)  # noqa: S101 - for the type checker
+        rate = 48000 if codec == "libopus" else source.codec_context.sample_rate
+        layout = source.codec_context.layout.name
+        self.target = output.add_stream(codec, rate=rate, layout=layout)
+        context = self.target.codec_context
+        context.open()
+        self._source = source
+        self._resampler = av.AudioResampler(
+            format=context.format, layout=layout, rate=rate, frame_size=context.frame_size or None
+        )
+
+    def packets(self, packet: Packet | None) -> Iterator[Packet]:
+        """Yield what `packet` becomes; None flushes."""
+        try:
+            decoded = self._source.decode(packet)
+        except av.error.FFmpegError:
+            decoded = []
+        for frame in [*decoded, *([None] if packet is None else [])]:
+            for piece in self._resampler.resample(frame):
+                yield from self.target.encode(piece)
+        if packet is None:
+            yield from self.target.encode(None)
+
+
+class CopiedTracks:
+    """The audio and subtitle tracks of `path`, read by a container of their own."""
+
+    def __init__(self, path: str, output: OutputContainer, kind: Container, context: Context):
+        self._output, self._kind, self._context = output, kind, context
+        self._input = av.open(path)
+        self._targets: dict[int, Stream] = {}
+        self._transcoders: dict[int, _Transcoder] = {}
+        self._seconds: dict[int, float] = {}
+        self._refused = 0
+        for stream in self._input.streams:
+            if stream.type in ("audio", "subtitle"):
+                self._add(stream)
+            if stream.index not in self._seconds:
+                stream.discard = Discard.all
+        self._copy_description()
+        self._packets = self._read()
+        self._next: Packet | None = next(self._packets, None)
+
+    def _add(self, stream: Stream) -> None:
+        name = stream.codec_context.name if stream.codec_context else "an unknown codec"
+        try:
+            target = self._output.add_stream_from_template(stream)
+        except ValueError:
+            added = self._transcode(stream, name)
+            if added is None:
+                return
+            target = added
+        else:
+            self._targets[stream.index] = target
+        target.metadata.update(kept_metadata(stream.metadata))
+        target.disposition = stream.disposition
+        self._seconds[stream.index] = float(stream.time_base or 0)
+
+    def _transcode(self, stream: Stream, name: str) -> Stream | None:
+        suffix = self._kind.name
+        if stream.type != "audio" or stream.codec_context is None:
+            self._context.warn(f"{suffix} cannot hold {name} {stream.type}: the track is left out")
+            return None
+        self._context.warn(
+            f"{suffix} cannot hold {name} audio: it is converted to {self._kind.audio_codec}"
+        )
+        coder = _Transcoder(stream, self._output, self._kind.audio_codec)
+        self._transcoders[stream.index] = coder
+        return coder.target
+
+    def _copy_description(self) -> None:
+        self._output.metadata.update(kept_metadata(self._input.metadata))
+        chapters = self._input.chapters()
+        if chapters:
+            self._output.set_chapters(chapters)
+
+    def _read(self) -> Iterator[Packet]:
+        wanted = [self._input.streams[index] for index in self._seconds]
+        if not wanted:
+            return
+        try:
+            for packet in self._input.demux(wanted):
+                if packet.dts is None:
+                    packet.dts = packet.pts
+                if packet.dts is not None:
+                    yield packet
+        except av.error.FFmpegError:
+            return  # the source tells the user that the file is damaged
+
+    @property
+    def video_metadata(self) -> dict[str, str]:
+        """Description of the video track, such as its language."""
+        found = self._input.streams.video
+        return kept_metadata(found[0].metadata) if found else {}
+
+    def feed(self, until_s: float) -> None:
+        """Write the packets that decode before `until_s`."""
+        packet = self._next
+        while packet is not None and packet.dts * self._seconds[packet.stream_index] < until_s:
+            self._write(packet)
+            packet = next(self._packets, None)
+        self._next = packet
+
+    def finish(self, until_s: float | None) -> None:
+        """Write what remains, up to `until_s` where given."""
+        self.feed(float("inf") if until_s is None else until_s)
+        for coder in self._transcoders.values():
+            for packet in coder.packets(None):
+                self._output.mux_one(packet)
+        if self._refused:
+            self._context.warn(f"{self._refused} audio or subtitle packets were out of order")
+
+    def _write(self, packet: Packet) -> None:
+        coder = self._transcoders.get(packet.stream_index)
+        if coder is not None:
+            for piece in coder.packets(packet):
+                self._output.mux_one(piece)
+            return
+        packet.stream = self._targets[packet.stream_index]
+        try:
+            self._output.mux_one(packet)
+        except av.error.ArgumentError:  # the muxer takes no packet that goes back in time
+            self._refused += 1
+
+    def close(self) -> None:
+        """Release the file."""
+        self._input.close()
