@@ -1,0 +1,141 @@
+"""Find the points of faces: warp each face into a square crop, run all crops as one batch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..pipeline.errors import InferenceError, WeightsError
+from .crops import Crop, crop_from_box, crop_from_landmarks, transform_points
+from .detector import hand_drawn_from_tight, tight_box_from_detection
+from .runtime import load_model
+from .topology import topology
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+DEFAULT = "landmarks68"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landmarks:
+    """Points of N faces: points_px (N, K, 2) of the picture, x before y; presence (N,) 0..1 says
+    whether the crop shows a face; visibility (N, K) 0..1. All float32.
+    """
+
+    points_px: F32
+    presence: F32
+    visibility: F32
+
+
+class LandmarkModel:
+    """A landmark network with what it needs around it; one thread may use it at a time.
+
+    `weights` is a shipped network's name or a path; raises WeightsError where it is unusable.
+    """
+
+    def __init__(self, weights: str | Path = DEFAULT, threads: int = 1) -> None:
+        self._model = load_model(weights, threads)
+        shape = self._model.session.get_inputs()[0].shape
+        size = shape[-1] if isinstance(shape[-1], int) else self._model.spec.get("size")
+        if len(shape) != 4 or shape[1] != 1 or not isinstance(size, int):
+            raise WeightsError(f"{weights}: input {shape} is no batch of square luma crops")
+        self.size = size
+        self.scheme = str(self._model.spec.get("scheme", "ibug68"))
+        regions = topology(self.scheme)
+        self._left_eye, self._right_eye = regions.region("eye.left"), regions.region("eye.right")
+        self.sha256 = self._model.sha256
+        self._outputs = ["landmarks", "presence", "visibility"]
+        self._batch = np.zeros((1, 1, size, size), np.float32)
+        self._crop = np.empty((size, size), np.uint8)
+
+    def run(self, luma: U8, crops: list[Crop]) -> Landmarks:
+        """Find the points of the faces in `crops` of a picture's luma (H, W).
+
+        Raises InferenceError where the network returns a value that is not finite.
+        """
+        batch = self._fill(luma, crops)
+        feed = {self._model.input_name: batch}
+        points, presence, visibility = self._model.session.run(self._outputs, feed)
+        if not (np.isfinite(points).all() and np.isfinite(presence).all()):
+            raise InferenceError("the landmark network returned a value that is not finite")
+        back = [
+            transform_points(c.to_picture(self.size), p) for c, p in zip(crops, points, strict=True)
+        ]
+        count = len(crops)
+        return Landmarks(np.stack(back), presence.reshape(count), visibility.reshape(count, -1))
+
+    def first_crop(self, box_xyxy_px: F32, keypoints_px: F32 | None) -> Crop:
+        """Return the crop for a detected box (4,), upright by the key points' eyes (5, 2)."""
+        crop = crop_from_box(tight_box_from_detection(box_xyxy_px))
+        if keypoints_px is None:
+            return crop
+        across = keypoints_px[1] - keypoints_px[0]
+        return replace(crop, angle=math.atan2(across[1], across[0]))
+
+    def next_crop(self, points_px: F32, shift_px: tuple[float, float] = (0.0, 0.0)) -> Crop:
+        """Return the crop around points (K, 2), moved by how far the face should have gone."""
+        crop = crop_from_landmarks(points_px, self._left_eye, self._right_eye)
+        x, y = shift_px
+        return replace(crop, centre_x=crop.centre_x + x, centre_y=crop.centre_y + y)
+
+    def tight_box(self, box_xyxy_px: F32) -> F32:
+        """Return the box (4,) that the points of a detected face should fill."""
+        return tight_box_from_detection(box_xyxy_px)
+
+    def face_box(self, points_px: F32) -> F32:
+        """Return the box (4,) around points (K, 2) as the detector would draw it."""
+        tight = np.concatenate((points_px.min(axis=0), points_px.max(axis=0)))
+        return hand_drawn_from_tight(tight)
+
+    def _fill(self, luma: U8, crops: list[Crop]) -> F32:
+        if len(crops) > len(self._batch):
+            self._batch = np.zeros((len(crops), 1, self.size, self.size), np.float32)
+        for row, crop in zip(self._batch, crops, strict=False):
+            row[0] = cut(luma, crop, self.size, self._crop)
+        return self._batch[: len(crops)]
+
+
+def cut(luma: U8, crop: Crop, size: int, out: U8 | None = None) -> U8:
+    """Cut `crop` from luma (H, W) as (size, size); beyond the picture its edge is repeated.
+
+    A crop much larger than `size` is halved first, by averaging: sampling alone would alias and
+    let the camera's noise through.
+    """
+    matrix = crop.to_crop(size)
+    halvings = round(math.log2(max(crop.side / size, 1.0)))
+    if halvings or not luma.flags.c_contiguous:
+        luma, x, y = _surroundings(luma, crop, halvings)
+        matrix[:, 2] += matrix[:, :2] @ (x, y)
+    for _ in range(halvings):
+        half = (max(luma.shape[1] // 2, 1), max(luma.shape[0] // 2, 1))
+        luma = np.asarray(cv2.resize(luma, half, interpolation=cv2.INTER_AREA), np.uint8)
+        matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5)
+        matrix[:, :2] *= 2
+    border = cv2.BORDER_REPLICATE
+    crop_px = cv2.warpAffine(luma, matrix, (size, size), out, cv2.INTER_LINEAR, border)
+    return np.asarray(crop_px, np.uint8)
+
+
+def _surroundings(luma: U8, crop: Crop, halvings: int) -> tuple[U8, int, int]:
+    """Return the part of the picture under `crop` and its corner; its sides can be halved."""
+    step = 2**halvings
+    reach = crop.side * (abs(math.cos(crop.angle)) + abs(math.sin(crop.angle))) / 2 + 2 * step
+    height, width = luma.shape
+    x0, x1 = _span(crop.centre_x - reach, crop.centre_x + reach, width, step)
+    y0, y1 = _span(crop.centre_y - reach, crop.centre_y + reach, height, step)
+    return np.ascontiguousarray(luma[y0:y1, x0:x1]), x0, y0
+
+
+def _span(low: float, high: float, length: int, step: int) -> tuple[int, int]:
+    """Clip low..high to 0..length, at least 1 long and a multiple of `step` where possible."""
+    start = int(min(max(low, 0), max(length - step, 0)))
+    stop = int(min(max(high, start + step), length))
+    return start, max(start + (stop - start) // step * step, start + 1)

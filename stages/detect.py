@@ -1,0 +1,154 @@
+"""Look for faces at the start, every N frames and after a cut.
+
+The next landmark crop comes from landmarks, in another thread than this one, so feedback from
+there would make results depend on timing. Therefore this stage decides by the pictures alone when
+it looks, and hands the same look-up (`frame.tags["look"]`) down with each frame: `landmarks`, which
+owns the tracks, calls it on the very frame on which it lost a face. A look depends on nothing but
+the frame and a size fixed when the frame passed here, so equal input gives equal results.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from ..pipeline import registry, stage
+from ..pipeline.frame import F32, U8, Face, Frame
+from ..pipeline.registry import register_stage
+
+if TYPE_CHECKING:
+    from ..pipeline.caps import Caps
+
+DEFAULT_SIZE = 320
+SEARCH_SIZE = 640  # for far faces, at every second look that finds nobody
+SMALL_FACE_PX = 28.0  # of the detector's picture: smaller ones are found less surely
+CUT_CORRELATION = 0.62
+
+
+@register_stage("detect")
+class Detect(stage.Transform):
+    """Attach the faces that a detector finds; used alone, only frames looked at have faces.
+
+    Faces carry box, score and key points, and as `track_id` their rank from 0, the best first.
+    Marks the first frame after a cut as a discontinuity.
+    """
+
+    class Params(stage.Params):
+        """Properties of `detect`."""
+
+        every: int = Field(
+            10,
+            ge=1,
+            le=1000,
+            description="look for new faces every so many frames",
+            json_schema_extra={"unit": "frames"},
+        )
+        size: Literal["auto", 192, 256, 320, 480, 640] = Field(
+            "auto",
+            description="long side of the picture that the detector sees",
+            json_schema_extra={"unit": "px"},
+        )
+        min_score: float = Field(0.5, ge=0.0, le=1.0, description="ignore faces scored lower")
+        max_faces: int = Field(50, ge=1, le=400, description="keep so many, the best first")
+        min_face_px: float = Field(
+            0.0,
+            ge=0.0,
+            description="ignore faces narrower than this",
+            json_schema_extra={"unit": "px"},
+        )
+
+    params: Params
+
+    def __init__(self, params: stage.Params, context: stage.Context) -> None:
+        super().__init__(params, context)
+        self._lock = Lock()  # a look may run in two threads, and the detector keeps buffers
+        self._detector: Any = None
+        self._cuts = CutDetector()
+        self._to_look = 0
+        self._long_side = self._size_between = 0
+        self._settings: dict[str, Any] = {}
+
+    def start(self, caps: Caps) -> Caps:
+        """Load the detector."""
+        self._detector = registry.module("models", "detector").FaceDetector()
+        self._settings = {"detect": self.params.model_dump()}
+        self._cuts = CutDetector()
+        self._to_look = 0
+        self._long_side = self._size_between = self._base_size()
+        return caps
+
+    def process(self, frame: Frame) -> Frame:
+        """Look where one is due; `faces` are those of this frame."""
+        cut = self._cuts.is_cut(frame.luma) or frame.discontinuity
+        due = cut or self._to_look <= 0
+        faces: tuple[Face, ...] = ()
+        if due:
+            faces = self._look(self._long_side, frame)
+            self._to_look = self.params.every
+            self._long_side = self._next_size(frame, faces)
+            self._size_between = self._long_side if faces else self._base_size()
+        self._to_look -= 1
+        look = partial(self._look, self._size_between)
+        tags = {**frame.tags, "look": look, "looked": due, "settings": self._settings}
+        return frame.with_(faces=faces, discontinuity=cut, tags=tags)
+
+    def _look(self, long_side: int, frame: Frame) -> tuple[Face, ...]:
+        """Return the faces of `frame`, found in a copy of `long_side` px; any thread may call."""
+        params = self.params
+        with self._lock:
+            found = self._detector.detect(
+                frame.luma, long_side, min_score=params.min_score, max_faces=params.max_faces
+            )
+        rows = zip(found.boxes_xyxy_px, found.scores.tolist(), found.keypoints_px, strict=True)
+        wide_enough = [row for row in rows if row[0][2] - row[0][0] >= params.min_face_px]
+        return tuple(
+            Face(rank, box, score, keypoints_px=keypoints)
+            for rank, (box, score, keypoints) in enumerate(wide_enough)
+        )
+
+    def _base_size(self) -> int:
+        return DEFAULT_SIZE if self.params.size == "auto" else self.params.size
+
+    def _next_size(self, frame: Frame, faces: tuple[Face, ...]) -> int:
+        """Choose the size of the next due look by what this one found."""
+        if self.params.size != "auto" or max(frame.luma.shape) <= DEFAULT_SIZE:
+            return self._base_size()
+        if not faces:
+            return SEARCH_SIZE if self._long_side == DEFAULT_SIZE else DEFAULT_SIZE
+        shrink = max(frame.luma.shape)
+        narrowest = min(float(face.box_xyxy_px[2] - face.box_xyxy_px[0]) for face in faces)
+        fitting = (s for s in (320, 480) if narrowest * s / shrink >= SMALL_FACE_PX)
+        return next(fitting, SEARCH_SIZE)
+
+
+class CutDetector:
+    """Find cuts by comparing tiny copies of successive pictures.
+
+    Correlation is used, since it hardly changes when a light goes on or people move.
+    """
+
+    WIDTH, HEIGHT = 16, 9
+
+    def __init__(self) -> None:
+        self._last: F32 | None = None
+
+    def is_cut(self, luma: U8) -> bool:
+        """Return whether luma (H, W) shows another scene than the picture before."""
+        step_y = max(luma.shape[0] // (4 * self.HEIGHT), 1)
+        step_x = max(luma.shape[1] // (4 * self.WIDTH), 1)
+        sparse = np.ascontiguousarray(luma[step_y // 2 :: step_y, step_x // 2 :: step_x])
+        size = (self.WIDTH, self.HEIGHT)
+        small = np.asarray(cv2.resize(sparse, size, interpolation=cv2.INTER_AREA), np.float32)
+        small = small - small.mean()
+        last, self._last = self._last, small
+        if last is None:
+            return False
+        # One grey level of spread is added, so that noise in a black picture is no cut.
+        spread = np.sqrt((np.vdot(small, small) + small.size) * (np.vdot(last, last) + last.size))
+        changed = float(np.abs(small - last).mean()) > 3.0
+        return changed and float(np.vdot(small, last) / spread) < CUT_CORRELATION

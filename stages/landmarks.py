@@ -1,0 +1,219 @@
+"""Follow faces by their landmarks: each crop comes from the points of the frame before.
+
+This stage owns the tracks. Newcomers come with the frames that `detect` looked at; where a face
+was lost, or nobody is in sight, it has the detector look at this very frame (see `detect`), at
+first each time, later every tenth of a second. All faces of a frame are one batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ..pipeline import registry, stage
+from ..pipeline.frame import Face, Frame
+from ..pipeline.registry import register_stage
+from ._association import SAME_FACE_IOU, Sighting, Track, TrackBook, box_size, iou, tight_box
+
+if TYPE_CHECKING:
+    from ..pipeline.caps import Caps
+
+MAX_GAP_S = 0.5  # after a longer gap between frames, faces may be anywhere
+KEEP = 0.6  # a face in sight is kept down to this share of `min_presence`
+EAGER_S, PATIENT_S = 0.3, 0.1  # after a loss look at every frame for so long, then so often
+MAX_GROWTH = 1.5  # more in one frame is no motion but a mistake
+NOTABLE_SHIFT = 0.03  # smaller motion is not extrapolated: it would only shake the crop
+MISSED_LOOKS, SURE = 3, 0.9  # so many looks may miss a face that is not quite sure
+
+
+@register_stage("landmarks")
+class Landmarks(stage.Transform):
+    """Find the points of all faces, with a stable `track_id`, pose and expressions.
+
+    In video a face's `score` is its presence, and its box follows from its points. Pictures that
+    stand alone keep the detector's box and score, and list also the faces whose points could not
+    be found (`landmarks_px` None).
+    """
+
+    class Params(stage.Params):
+        """Properties of `landmarks`."""
+
+        model: str = Field("landmarks68", description="a shipped network or the path of an .onnx")
+        min_presence: float = Field(
+            0.5, ge=0.0, le=1.0, description="take as a face what the network is so sure of"
+        )
+        max_faces: int = Field(10, ge=1, le=100, description="follow so many at most")
+
+    params: Params
+
+    def __init__(self, params: stage.Params, context: stage.Context) -> None:
+        super().__init__(params, context)
+        self._model: Any = None
+        self._head_pose: Any = None
+        self._book = TrackBook()
+        self._settings: dict[str, Any] = {}
+        self._next_portrait = 0
+        self._last_s = self._looked_s = self._lost_s = -math.inf
+
+    def start(self, caps: Caps) -> Caps:
+        """Load the network."""
+        self._model = registry.module("models", "landmarks").LandmarkModel(self.params.model)
+        self._head_pose = registry.module("models", "pose").head_pose
+        self._settings = {"landmarks": self.params.model_dump()}
+        self._settings["landmarks"]["sha256"] = self._model.sha256
+        self.context.tag("model_sha256", self._model.sha256)
+        return caps
+
+    def process(self, frame: Frame) -> Frame:
+        """Return the frame with the faces in sight, by `track_id`."""
+        settings = {**frame.tags.get("settings", {}), **self._settings}
+        tags = {**frame.tags, "settings": settings}
+        if "file" in frame.tags:
+            return frame.with_(faces=self._portraits(frame), tags=tags)
+        now = frame.time_s
+        if frame.discontinuity or not 0 < now - self._last_s <= MAX_GAP_S:
+            self._book.reset()
+            self._lost_s = now
+        dt_s, self._last_s = now - self._last_s, now
+        self._book.forget(now)
+        self._follow(frame, now)
+        found = self._candidates(frame, now)
+        if found is not None:
+            self._meet(frame, found, now)
+        tracks = sorted(self._book.visible, key=lambda track: track.track_id)
+        return frame.with_(faces=tuple(self._face(t, dt_s) for t in tracks), tags=tags)
+
+    def _follow(self, frame: Frame, now: float) -> None:
+        """Find the faces of the frame before in this one, and lose those that are gone."""
+        tracks = self._book.visible
+        if not tracks:
+            return
+        expected = {track.track_id: track.expected_centre(now) for track in tracks}
+        crops = [self._crop(track, expected[track.track_id]) for track in tracks]
+        gone = []
+        for track, seen in zip(tracks, self._sightings(frame, crops), strict=True):
+            if seen.presence < KEEP * self.params.min_presence or not _likely(track, seen, frame):
+                gone.append(track)
+            else:
+                track.move(seen, now)
+        self._book.lose(gone)
+        doubles = self._book.duplicates(expected)
+        self._book.lose(doubles)
+        if gone or doubles:
+            self._lost_s = now
+
+    def _sightings(self, frame: Frame, crops: list[Any]) -> list[Sighting]:
+        found = self._model.run(frame.luma, crops)
+        rows = zip(found.points_px, found.presence.tolist(), found.visibility, strict=True)
+        return [Sighting(*row) for row in rows]
+
+    def _crop(self, track: Track, expected: Any) -> Any:
+        x, y = expected - track.centre
+        if math.hypot(x, y) < NOTABLE_SHIFT * box_size(track.box):
+            x = y = 0.0
+        return self._model.next_crop(track.seen.points_px, (x, y))
+
+    def _candidates(self, frame: Frame, now: float) -> tuple[Face, ...] | None:
+        """Return the detected faces where `detect` looked or a look is needed, else None."""
+        look = frame.tags.get("look")
+        if frame.faces or frame.tags.get("looked"):
+            self._looked_s = now
+            return frame.faces
+        if look is None:
+            self.context.warn("landmarks found no faces to start from: put detect before it")
+            return None
+        if self._book.visible and not self._book.lost:
+            return None
+        eager = now - self._lost_s <= EAGER_S
+        if not eager and now - self._looked_s < 0.95 * PATIENT_S:
+            return None
+        self._looked_s = now
+        faces: tuple[Face, ...] = look(frame)
+        return faces
+
+    def _meet(self, frame: Frame, candidates: tuple[Face, ...], now: float) -> None:
+        """Compare the faces detected with those in sight; newcomers become tracks."""
+        known = self._book.match([self._model.tight_box(c.box_xyxy_px) for c in candidates])
+        for track in self._book.visible:
+            track.missed_looks = 0 if track in known else track.missed_looks + 1
+        self._book.lose([track for track in self._book.visible if _doubtful(track)])
+        room = self.params.max_faces - len(self._book.visible)
+        new = [c for c, track in zip(candidates, known, strict=True) if track is None][:room]
+        taken = [track.box for track in self._book.visible]
+        arrivals = []
+        for seen in self._locate(frame, new):
+            box = tight_box(seen.points_px)
+            free = all(iou(box, other) < SAME_FACE_IOU for other in taken)
+            if free and seen.presence >= self.params.min_presence:
+                taken.append(box)
+                arrivals.append(seen)
+        self._book.admit(arrivals, now)
+
+    def _locate(self, frame: Frame, faces: list[Face]) -> list[Sighting]:
+        """Find the points of detected faces in two passes.
+
+        The second crop is cut around the points of the first, as the network is used to.
+        """
+        if not faces:
+            return []
+        crops = [self._model.first_crop(f.box_xyxy_px, f.keypoints_px) for f in faces]
+        first = self._sightings(frame, crops)
+        return self._sightings(frame, [self._model.next_crop(seen.points_px) for seen in first])
+
+    def _portraits(self, frame: Frame) -> tuple[Face, ...]:
+        """Return the faces of a picture that stands alone."""
+        candidates = list(frame.faces)
+        placed = self._locate(frame, candidates[: self.params.max_faces])
+        faces = []
+        for face, seen in zip_longest(candidates, placed):
+            self._next_portrait += 1
+            if seen is not None and seen.presence >= self.params.min_presence:
+                face = self._describe(face, seen, self._new_meter(), 0.0)
+            faces.append(replace(face, track_id=self._next_portrait))
+        return tuple(faces)
+
+    def _face(self, track: Track, dt_s: float) -> Face:
+        """Return a face in sight."""
+        if track.meter is None:
+            track.meter = self._new_meter()
+        box = self._model.face_box(track.seen.points_px)
+        return self._describe(
+            Face(track.track_id, box, track.seen.presence), track.seen, track.meter, dt_s
+        )
+
+    def _new_meter(self) -> Any:
+        return registry.module("models", "expressions").ExpressionMeter()
+
+    def _describe(self, face: Face, seen: Sighting, meter: Any, dt_s: float) -> Face:
+        """Return `face` with what its points tell."""
+        pose, expressions = None, {}
+        if self._model.scheme == "ibug68":
+            pose, frontal = self._head_pose(seen.points_px)
+            expressions = meter.measure(frontal, dt_s)
+        return replace(
+            face,
+            landmarks_px=seen.points_px,
+            visibility=seen.visibility,
+            pose=pose,
+            expressions=expressions,
+            scheme=self._model.scheme,
+        )
+
+
+def _likely(track: Track, seen: Sighting, frame: Frame) -> bool:
+    """Return whether a face can have moved so since the frame before, and is in the picture."""
+    box = tight_box(seen.points_px)
+    size, old_size = box_size(box), box_size(track.box)
+    if not 1 / MAX_GROWTH < size / old_size < MAX_GROWTH:
+        return False
+    x, y = (box[:2] + box[2:]) / 2
+    height, width = frame.luma.shape
+    return bool(0 <= x < width and 0 <= y < height)
+
+
+def _doubtful(track: Track) -> bool:
+    return track.missed_looks >= MISSED_LOOKS and track.seen.presence < SURE

@@ -1,0 +1,168 @@
+"""Steady the landmarks without making them late: One-Euro filters with the motion taken apart.
+
+Source: Casiez, Roussel and Vogel 2012, "1 € filter": a low pass whose cutoff rises with speed.
+The motion of the whole face (a similarity) and the change of its shape are filtered apart: the
+first is an average over all points, so its speed is known well and noise does not open the filter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..pipeline import stage
+from ..pipeline.frame import F32, Face, Frame, Pose
+from ..pipeline.registry import register_stage
+from ._association import tight_box
+
+if TYPE_CHECKING:
+    from ..pipeline.caps import Caps
+
+F64 = NDArray[np.float64]
+C128 = NDArray[np.complex128]
+
+MAX_GAP_S = 0.5  # a face not seen for longer starts anew
+SPEED_CUTOFF_HZ = 2.0
+OPENING = 12.5  # Hz of cutoff per speed of one face radius per second
+POSE_UNIT_DEG, EXPRESSION_UNIT = 70.0, 0.12  # what moves the points about one face radius
+
+
+@register_stage("smooth")
+class Smooth(stage.Transform):
+    """Steady landmarks, boxes, pose and expressions of each track.
+
+    A track starts anew with a new id, after a gap and after a cut; times come from the frames.
+    """
+
+    class Params(stage.Params):
+        """Properties of `smooth`."""
+
+        steadiness: float | None = Field(
+            0.5,
+            ge=0.0,
+            le=1.0,
+            description="0 follows every twitch, 1 is calmest; none leaves points as found",
+        )
+
+    params: Params
+
+    def __init__(self, params: stage.Params, context: stage.Context) -> None:
+        super().__init__(params, context)
+        self._tracks: dict[int, _TrackSmoother] = {}
+
+    def start(self, caps: Caps) -> Caps:
+        """Forget all tracks."""
+        self._tracks = {}
+        return caps
+
+    def process(self, frame: Frame) -> Frame:
+        """Return the frame with steadier faces."""
+        if frame.discontinuity:
+            self._tracks = {}
+        steadiness = self.params.steadiness
+        settings = {**frame.tags.get("settings", {}), "smooth": {"steadiness": steadiness}}
+        frame = frame.with_(tags={**frame.tags, "settings": settings})
+        if steadiness is None or not frame.faces:
+            return frame
+        now = frame.time_s
+        self._tracks = {i: t for i, t in self._tracks.items() if 0 < now - t.last_s <= MAX_GAP_S}
+        return frame.with_(faces=tuple(self._smooth(f, now, steadiness) for f in frame.faces))
+
+    def _smooth(self, face: Face, now: float, steadiness: float) -> Face:
+        if face.landmarks_px is None:
+            return face
+        track = self._tracks.get(face.track_id)
+        if track is None or track.points != len(face.landmarks_px):
+            track = self._tracks[face.track_id] = _TrackSmoother(len(face.landmarks_px), steadiness)
+        return track.smooth(face, now)
+
+
+class OneEuro:
+    """One-Euro filter for rows of values (N, D); the D values of a row share one speed.
+
+    The cutoff is `cutoff_hz` at rest, and rises with the speed above `slack` (per second, in the
+    unit given with each value): slower motion than that is taken for noise.
+    """
+
+    def __init__(self, cutoff_hz: float, slack: float) -> None:
+        self._cutoff_hz, self._slack = cutoff_hz, slack
+        self._value: F64 | None = None
+        self._raw: F64
+        self._speed: F64
+
+    def filter(self, raw: F64, dt_s: float, unit: float) -> F64:
+        """Return the filtered values (N, D) of `raw`, taken `dt_s` after those before."""
+        if self._value is None:
+            self._value, self._raw, self._speed = raw, raw, np.zeros_like(raw)
+            return raw
+        share = _share(SPEED_CUTOFF_HZ, dt_s)
+        self._speed = self._speed + share * ((raw - self._raw) / dt_s - self._speed)
+        speed = np.sqrt((self._speed * self._speed).sum(axis=1, keepdims=True)) / unit
+        cutoff = self._cutoff_hz + OPENING * np.maximum(speed - self._slack, 0.0)
+        turns = 2 * math.pi * dt_s * cutoff
+        self._value = self._value + turns / (turns + 1) * (raw - self._value)
+        self._raw = raw
+        return self._value
+
+
+def _share(cutoff_hz: float, dt_s: float) -> float:
+    turns = 2 * math.pi * dt_s * cutoff_hz
+    return turns / (turns + 1)
+
+
+class _TrackSmoother:
+    """The filters of one track."""
+
+    def __init__(self, points: int, steadiness: float) -> None:
+        self.points = points
+        self.last_s = -math.inf
+        cutoff_hz, slack = 2.0 * (1 / 16) ** steadiness, 0.16 * steadiness
+        self._motion = OneEuro(cutoff_hz, slack)
+        self._shape = OneEuro(cutoff_hz, slack)
+        self._traits = OneEuro(cutoff_hz, slack)
+        self._base: C128 | None = None
+
+    def smooth(self, face: Face, now: float) -> Face:
+        """Return `face` filtered; its box moves along with the points."""
+        dt_s, self.last_s = now - self.last_s, now
+        raw = face.landmarks_px
+        assert raw is not None
+        points = self._points(raw, dt_s)
+        box = face.box_xyxy_px + (tight_box(points) - tight_box(raw)).astype(np.float32)
+        pose, expressions = self._traits_of(face, dt_s)
+        return replace(
+            face, landmarks_px=points, box_xyxy_px=box, pose=pose, expressions=expressions
+        )
+
+    def _points(self, raw: F32, dt_s: float) -> F32:
+        """Filter points (K, 2); as complex numbers a similarity is `centre + turn * shape`."""
+        flat = np.ascontiguousarray(raw, np.float64).view(np.complex128)[:, 0]
+        centre = flat.mean()
+        spread = flat - centre
+        if self._base is None:
+            self._base = spread / math.sqrt(np.vdot(spread, spread).real / len(spread) or 1.0)
+        turn = np.vdot(self._base, spread) / (np.vdot(self._base, self._base).real or 1.0)
+        radius = abs(turn) or 1.0
+        motion = np.array(((centre.real, centre.imag, turn.real, turn.imag),))
+        x, y, along, across = self._motion.filter(motion, dt_s, radius)[0].tolist()
+        relative = (spread / (turn or 1.0)).view(np.float64).reshape(-1, 2)
+        shape = self._shape.filter(relative, dt_s, 1.0).view(np.complex128)[:, 0]
+        steady = complex(x, y) + complex(along, across) * shape
+        return steady.view(np.float64).reshape(-1, 2).astype(np.float32)
+
+    def _traits_of(self, face: Face, dt_s: float) -> tuple[Pose | None, dict[str, float]]:
+        if face.pose is None:
+            return None, face.expressions
+        angles = (face.pose.yaw_deg, face.pose.pitch_deg, face.pose.roll_deg)
+        values = [a / POSE_UNIT_DEG for a in angles]
+        values += [v * EXPRESSION_UNIT for v in face.expressions.values()]
+        steady = self._traits.filter(np.array(values)[:, None], dt_s, 1.0)[:, 0].tolist()
+        pose = Pose(*(v * POSE_UNIT_DEG for v in steady[:3]))
+        return pose, {
+            k: v / EXPRESSION_UNIT for k, v in zip(face.expressions, steady[3:], strict=True)
+        }
