@@ -1,4 +1,4 @@
-"""Pictures of a filter, made ready for one format: premultiplied, in its components, as a pyramid."""
+"""Pictures of a filter made ready for one format: premultiplied components, as a pyramid."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING
 
 import cv2
@@ -11,6 +12,8 @@ import numpy as np
 from .geometry import Rect, rect_around
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..pipeline.caps import Caps
     from ..pipeline.frame import U8, Frame
     from .geometry import F64
@@ -44,7 +47,7 @@ class Scratch:
 
     def take(self, name: str, shape: tuple[int, ...]) -> U8:
         """Return an uninitialised contiguous array; valid until `name` is taken again."""
-        size = int(np.prod(shape))
+        size = prod(shape)
         buffer = self._buffers.get(name)
         if buffer is None or buffer.size < size:
             buffer = self._buffers[name] = np.empty(size * 5 // 4, np.uint8)
@@ -89,9 +92,9 @@ class Canvas:
         self.rects.append(rect)
         return self.frame.planes
 
-    def fade(self, opacity: float) -> None:
-        """Mix what was drawn with the picture as it came; needs `keep_source`."""
-        for rect in disjoint(self.rects):
+    def fade(self, opacity: float, rects: Iterable[Rect]) -> None:
+        """Mix `rects`, which do not overlap, with the picture as it came; needs `keep_source`."""
+        for rect in rects:
             for group in self.groups:
                 for index, _ in group.planes:
                     drawn = window(self.frame.planes[index], rect, group.step)

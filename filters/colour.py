@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pipeline.caps import Caps
+if TYPE_CHECKING:
+    from ..pipeline.caps import Caps
+    from ..pipeline.frame import F32, U8
 
 F64 = NDArray[np.float64]
 WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
@@ -41,3 +46,20 @@ def components(rgb: F64, kind: str, caps: Caps) -> tuple[float, ...]:
     matrix, offset = rgb_to_yuv(caps)
     y, u, v = matrix @ rgb + offset
     return (y,) if kind == "y" else (u, v)
+
+
+def yuv_from_bgr(bgr: U8, caps: Caps) -> F32:
+    """Return (h, w, 3) Y, U, V code values of (h, w, 3) BGR, unrounded."""
+    matrix, offset = rgb_to_yuv(caps)
+    return np.asarray(
+        cv2.transform(bgr.astype(np.float32), np.column_stack([matrix[:, ::-1], offset])),
+        np.float32,
+    )
+
+
+def bgr_from_yuv(yuv: F32, caps: Caps) -> U8:
+    """Return (h, w, 3) BGR of (h, w, 3) Y, U, V code values, clipped to 0..255."""
+    matrix, offset = rgb_to_yuv(caps)
+    back = np.linalg.inv(matrix)[::-1]
+    bgr = cv2.transform(yuv, np.column_stack([back, -back @ offset]))
+    return np.rint(np.clip(bgr, 0, 255)).astype(np.uint8)

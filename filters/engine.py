@@ -7,8 +7,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from .canvas import Canvas, Scratch, disjoint
 from .geometry import FaceAxes, Rect, face_axes
+from .layer_inset import InsetPainter
+from .layer_pixelate import PixelatePainter
+from .layer_points import PointsPainter
+from .layer_recolor import RecolorPainter
 from .layer_sticker import StickerPainter
-from .spec import FilterSpec, Sticker, filter_names, read_filter
+from .spec import (
+    FilterSpec,
+    Inset,
+    Pixelate,
+    Points,
+    Recolor,
+    Sticker,
+    filter_names,
+    read_filter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +73,14 @@ class Painter:
     """Draws one filter on the frames of one run, in order; remembers what its layers need."""
 
     def __init__(self, filter_: Filter, caps: Caps, opacity: float) -> None:
-        self.opacity = opacity
-        self._layers = [_painter(layer.spec, filter_.folder, caps) for layer in filter_.spec.layers]
+        specs = [layer.spec for layer in filter_.spec.layers]
+        hiding = [PixelatePainter(spec) for spec in specs if isinstance(spec, Pixelate)]
+        drawing = [spec for spec in specs if not isinstance(spec, Pixelate)]
+        self._layers = [_painter(spec, filter_.folder, caps) for spec in drawing]
+        self._hiding = hiding
+        # What hides a face must hide it: no part of the picture shines through.
+        self._opacity = 1.0 if hiding else opacity
+        self._keep_source = self._opacity < 1 or any(isinstance(s, Inset) for s in specs)
         self._scratch = Scratch()
 
     def draw(self, frame: Frame, faces: Sequence[Face] | None = None) -> Drawn:
@@ -70,19 +89,30 @@ class Painter:
         The same frame object comes back where nothing is drawn; else its planes are copied once
         unless they are exclusive.
         """
-        chosen = frame.faces if faces is None else faces
-        canvas = Canvas(frame, self._scratch, keep_source=self.opacity < 1)
-        known = [(face, face_axes(face)) for face in chosen]
-        for layer in self._layers:
-            for face, axes in known:
-                layer.draw(canvas, face, axes)
-        if self.opacity < 1:
-            canvas.fade(self.opacity)
-        return Drawn(canvas.frame, tuple(disjoint(canvas.rects)))
+        canvas = Canvas(frame, self._scratch, self._keep_source)
+        known = [(face, face_axes(face)) for face in frame.faces]
+        chosen = frozenset(face.track_id for face in (frame.faces if faces is None else faces))
+        for face, axes in known:
+            if face.track_id in chosen:
+                for layer in self._layers:
+                    layer.draw(canvas, face, axes)
+        # Last, and over everything: no layer can bring back what is hidden.
+        for hiding in self._hiding:
+            hiding.draw_all(canvas, known, chosen)
+        rects = tuple(disjoint(canvas.rects))
+        if self._opacity < 1:
+            canvas.fade(self._opacity, rects)
+        return Drawn(canvas.frame, rects)
 
 
 def _painter(spec: object, folder: Path, caps: Caps) -> FacePainter:
     match spec:
         case Sticker():
             return StickerPainter(spec, folder, caps)
+        case Recolor():
+            return RecolorPainter(spec, caps)
+        case Inset():
+            return InsetPainter(spec)
+        case Points():
+            return PointsPainter(spec)
     raise TypeError(f"no painter for {type(spec).__name__}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from math import ceil, floor, hypot
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,11 +19,11 @@ F64 = NDArray[np.float64]
 
 # Median heights below the eyes over the distance of the outer eye corners, frontal view. They tell
 # the size of a head that is turned away, whose eyes look closer together than they are.
-MOUTH_BELOW_EYES = 0.78
-NOSE_BELOW_EYES = 0.49
+MOUTH_BELOW_EYES = 0.75
+NOSE_BELOW_EYES = 0.50
 # How far the nose stands out from the plane of the eyes, in the same unit.
-NOSE_BASE_AHEAD = 0.32
-NOSE_BRIDGE_AHEAD = 0.26
+NOSE_BASE_AHEAD = 0.31
+NOSE_BRIDGE_AHEAD = 0.34
 SMALLEST_FACE_PX = 4.0
 # Coordinates beyond this are nonsense from upstream; they would overflow fixed-point drawing.
 FARTHEST_PX = 30_000.0
@@ -53,12 +55,16 @@ def rect_around(points: F64, margin: float, width: int, height: int) -> Rect | N
 
     None where nothing of it is inside the picture. Odd pictures keep their odd last column.
     """
-    low = np.floor(np.clip(points.min(axis=0) - margin, -2, FARTHEST_PX)).astype(int)
-    high = np.ceil(np.clip(points.max(axis=0) + margin, -2, FARTHEST_PX)).astype(int) + 1
-    x0, y0 = (max(int(v) & ~1, 0) for v in low)
-    x1, y1 = (int(v) + 1 & ~1 for v in high)
-    x1, y1 = min(x1, width), min(y1, height)
+    (low_x, low_y), (high_x, high_y) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    x0, x1 = _span(low_x - margin, high_x + margin, width)
+    y0, y1 = _span(low_y - margin, high_y + margin, height)
     return Rect(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def _span(low: float, high: float, size: int) -> tuple[int, int]:
+    """Return even bounds around low..high inside 0..size; samples sit at whole numbers."""
+    start = max(floor(max(low, 0.0)) & ~1, 0)
+    return start, min((ceil(min(high, float(size))) + 2) & ~1, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,31 +136,39 @@ def face_axes(face: Face) -> FaceAxes | None:
     return _axes(points, topology)
 
 
+@cache
+def _centring(scheme: str) -> F64:
+    """Return the weights (5, K) that average points to eyes, lips, nose base and nose bridge."""
+    topology = module("models", "topology").topology(scheme)
+    bridge = "nose.bridge" if "nose.bridge" in topology.regions else "nose"
+    weights = np.zeros((5, topology.points))
+    names = ("eye.left", "eye.right", "lips.outer", "nose.base", bridge)
+    for row, name in zip(weights, names, strict=True):
+        indices = topology.region(name)
+        row[indices] = 1 / len(indices)
+    return weights
+
+
 def _axes(points: F64, topology: Any) -> FaceAxes | None:
-    left, right = (
-        points[topology.region(f"eye.{side}")].mean(axis=0) for side in ("left", "right")
-    )
-    distance = float(np.hypot(*(right - left)))
+    # Plain numbers: for so few, numpy's calls would cost more than the drawing.
+    centres = (_centring(topology.name) @ points).tolist()
+    (left_x, left_y), (right_x, right_y), *below = centres
+    x, y = (left_x + right_x) / 2, (left_y + right_y) / 2
+    distance = hypot(right_x - left_x, right_y - left_y)
     if distance < SMALLEST_FACE_PX / 2:
         return None
-    across = (right - left) / distance
-    down = np.array([-across[1], across[0]])
-    origin = (left + right) / 2
+    cos, sin = (right_x - left_x) / distance, (right_y - left_y) / distance
+    mouth, nose, _ = ((py - y) * cos - (px - x) * sin for px, py in below)
     interocular = float(topology.interocular(points))
-    mouth = float((points[topology.region("lips.outer")].mean(axis=0) - origin) @ down)
-    nose = float((points[topology.region("nose.base")].mean(axis=0) - origin) @ down)
     tall = (mouth / MOUTH_BELOW_EYES + nose / NOSE_BELOW_EYES) / 2
     # A long face is no turned one: only what exceeds the usual spread of shapes counts.
     size = min(max(interocular, 0.92 * tall), 2.5 * interocular)
     if size < SMALLEST_FACE_PX:
         return None
-    ahead = across * (_turn(points, topology, origin, across / size) * size)
-    return FaceAxes(origin, across * interocular, down * size, ahead, size, points, topology)
-
-
-def _turn(points: F64, topology: Any, origin: F64, unit: F64) -> float:
-    """Return the sine of the head's turn, > 0 towards larger x, from how far the nose moved."""
-    region = "nose.bridge" if "nose.bridge" in topology.regions else "nose"
-    base = (points[topology.region("nose.base")].mean(axis=0) - origin) @ unit / NOSE_BASE_AHEAD
-    rest = (points[topology.region(region)].mean(axis=0) - origin) @ unit / NOSE_BRIDGE_AHEAD
-    return float(np.clip((base + rest) / 2, -0.95, 0.95))
+    base, bridge = (((px - x) * cos + (py - y) * sin) / size for px, py in below[1:])
+    turn = min(max((base / NOSE_BASE_AHEAD + bridge / NOSE_BRIDGE_AHEAD) / 2, -0.95), 0.95)
+    across = np.array([cos, sin])
+    down = np.array([-sin, cos]) * size
+    origin = np.array([x, y])
+    ahead = across * (turn * size)
+    return FaceAxes(origin, across * interocular, down, ahead, size, points, topology)

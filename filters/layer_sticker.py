@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .geometry import F64, FaceAxes, Rect
     from .spec import Sticker
 
+SHORTEST_STRETCH = 0.03
 WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -43,7 +44,7 @@ def placement(spec: Sticker, art: Art, axes: FaceAxes) -> F64 | None:
     if spec.stretch_to and spec.end_px:
         goal = axes.place((spec.stretch_to,), spec.stretch_offset) - start
         # What would run back towards the middle of the face lies behind the head.
-        if goal @ (start - axes.origin) <= 0:
+        if goal @ (start - axes.origin) <= 0 or goal @ goal < (SHORTEST_STRETCH * axes.size) ** 2:
             return None
         linear = _stretched(np.array(spec.end_px) - pivot, goal, axes, spec.width)
     else:
@@ -68,15 +69,18 @@ def _stretched(line: F64, goal: F64, axes: FaceAxes, width: float) -> F64:
 
 def draw_art(canvas: Canvas, art: Art, matrix: F64) -> None:
     """Blend `art` into the picture where `matrix` (art px to picture px) puts it."""
-    corners = np.array([[0, 0], [art.width, 0], [0, art.height], [art.width, art.height]]) - 0.5
-    determinant = float(np.linalg.det(matrix[:, :2]))
-    rect = canvas.rect(corners @ matrix[:, :2].T + matrix[:, 2], margin=0)
-    if rect is None or abs(determinant) < 1e-9:
+    (a, b, _), (c, d, _) = matrix.tolist()
+    determinant = abs(a * d - b * c)
+    corners = np.array(
+        [[0, 0, 1], [art.width, 0, 1], [0, art.height, 1], [art.width, art.height, 1]]
+    )
+    rect = canvas.rect(corners @ matrix.T, margin=0)
+    if rect is None or determinant < 1e-9:
         return
     back = cv2.invertAffineTransform(matrix)
     planes = canvas.begin(rect)
     for group in canvas.groups:
-        level = art.level(group.kind, abs(determinant) ** 0.5 / group.step)
+        level = art.level(group.kind, determinant**0.5 / group.step)
         inverse = _sampling(back, rect, group.step, level.scale, canvas.caps)
         shape = (rect.height // group.step, rect.width // group.step)
         warped = canvas.scratch.take("warped", (*shape, 4))
@@ -90,25 +94,25 @@ def _sampling(back: F64, rect: Rect, step: int, scale: tuple[float, float], caps
     Chroma of limited range lies above the left luma sample of each pair (as H.264 and MPEG-2
     have it), that of full range (JPEG) between them; both lie between the two lines.
     """
-    shift_x = 0.5 if step == 2 and caps.color_range == "full" else 0.0
-    shift_y = 0.5 if step == 2 else 0.0
-    linear, shift = back[:, :2], back[:, 2]
-    first = linear @ np.array([rect.x0 + shift_x, rect.y0 + shift_y]) + shift
-    factor = np.array(scale)
-    return np.column_stack([linear * step * factor[:, None], (first + 0.5) * factor - 0.5])
+    x = rect.x0 + (0.5 if step == 2 and caps.color_range == "full" else 0.0)
+    y = rect.y0 + (0.5 if step == 2 else 0.0)
+    return np.array(
+        [
+            [a * step * s, b * step * s, (a * x + b * y + shift + 0.5) * s - 0.5]
+            for (a, b, shift), s in zip(back.tolist(), scale, strict=True)
+        ]
+    )
 
 
 def _blend(canvas: Canvas, planes: tuple[U8, ...], rect: Rect, group: Group, warped: U8) -> None:
+    height, width = warped.shape[:2]
+    clear, clear_depth = None, 0
     for index, channels in group.planes:
-        target = window(planes[index], rect, group.step)
-        shape = (*warped.shape[:2], len(channels))
-        colour = canvas.scratch.take("colour", shape)
-        clear = canvas.scratch.take("clear", shape)
-        pairs = [pair for i, channel in enumerate(channels) for pair in (channel, i)]
-        alphas = [pair for i in range(len(channels)) for pair in (3, i)]
-        cv2.mixChannels([warped], [colour], pairs)
-        cv2.mixChannels([warped], [clear], alphas)
-        cv2.bitwise_not(clear, dst=clear)
-        if len(channels) == 1:
-            colour, clear = colour[:, :, 0], clear[:, :, 0]
-        cover(target, colour, clear)
+        depth = len(channels)
+        colour = canvas.scratch.take("colour", (height, width, depth))
+        cv2.mixChannels([warped], [colour], [v for i, c in enumerate(channels) for v in (c, i)])
+        if clear is None or clear_depth != depth:
+            clear, clear_depth = canvas.scratch.take("clear", (height, width, depth)), depth
+            cv2.mixChannels([warped], [clear], [v for i in range(depth) for v in (3, i)])
+            cv2.bitwise_not(clear, dst=clear)
+        cover(window(planes[index], rect, group.step), colour, clear)

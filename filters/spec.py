@@ -120,10 +120,11 @@ class Recolor(Strict):
 class Pixelate(Strict):
     """Hide heads behind a mosaic, and the whole picture while a face is lost.
 
-    `grow` is the mosaic's size over that of the face's box; `blocks` is how many blocks cross it.
+    `grow` is the mosaic's width over the extent of the face's points; at least `blocks` / 1.5
+    blocks cross these. A lost face is held for `hold_s`, then all is hidden for up to `hide_s`.
     """
 
-    grow: float = Field(default=1.8, ge=1, le=4)
+    grow: float = Field(default=2.0, ge=1, le=4)
     blocks: int = Field(default=8, ge=2, le=16)
     hold_s: float = Field(default=1.0, ge=0, le=60)
     hide_s: float = Field(default=5.0, ge=0, le=600)
