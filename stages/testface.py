@@ -79,7 +79,7 @@ class _Actor:
         phrase = float(smoothstep(self._wave(11, time_s, 5.3), -0.25, 0.35))
         syllable = 0.5 + 0.3 * self._wave(12, time_s, 0.37) + 0.2 * self._wave(13, time_s, 0.23)
         mouth = live * phrase * float(np.clip(syllable, 0, 1)) * 0.9
-        smile = live * float(smoothstep(self._wave(14, time_s, 6.7), -0.3, 0.9))
+        smile = live * (0.12 + 0.88 * float(smoothstep(self._wave(14, time_s, 6.7), -0.2, 0.9)))
         brow = live * float(smoothstep(self._wave(15, time_s, 4.3), 0.45, 0.95))
         gaze = (
             float(np.clip(-pose.yaw / 150, -0.13, 0.13)),
@@ -192,12 +192,12 @@ def random_face_image(rng: np.random.Generator, size: int) -> tuple[Image, Float
     look = Look(talk, eye, wink, float(rng.random() ** 3), float(rng.random() ** 2),
                 (float(rng.uniform(-0.15, 0.15)), float(rng.uniform(-0.05, 0.05))))  # fmt: skip
     key = rng.normal((-0.1, -0.4, 0.6), (0.6, 0.35, 0.2))
-    warmth = rng.uniform(0.85, 1.1, 3)
+    warm = float(rng.normal(0, 0.06))
     light = Light((float(key[0]), float(key[1]), float(max(key[2], 0.15))),
-                  (float(warmth[0]), float(warmth[1]), float(warmth[2])),
-                  float(rng.uniform(0.25, 0.55)), float(rng.uniform(0.45, 0.95)))  # fmt: skip
+                  (1 - warm, float(rng.normal(1, 0.012)), 1 + warm),
+                  float(rng.uniform(0.25, 0.52)), float(rng.uniform(0.45, 0.85)))  # fmt: skip
     body = Body(identity, light, scale, reach=(size - pose.y) / scale + 0.5)
     painter.paint(image, pose, look, light, body, pose)
-    gain, bias = float(rng.uniform(0.65, 1.15)), float(rng.uniform(-15, 15))
+    gain, bias = float(rng.uniform(0.65, 1.1)), float(rng.uniform(-15, 12))
     image = cv2.convertScaleAbs(np.clip(image * gain + bias, 0, 255))
     return np.asarray(image, np.uint8), painter.landmarks(pose, look)

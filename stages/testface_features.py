@@ -59,7 +59,7 @@ class Features:
 
     def _brow(self, face: Layer, top: Floats, pose: Pose, side: int) -> None:
         s, down = pose.scale, pose.down() * pose.scale
-        thick = np.array((0.016, 0.040, 0.056, 0.064, 0.052))[:, None] * self._who.brow_weight
+        thick = np.array((0.016, 0.038, 0.054, 0.064, 0.060))[:, None] * self._who.brow_weight
         upper, lower = spline(top - 0.4 * thick * down, 5), spline(top + 0.6 * thick * down, 5)
         part = face.crop(np.concatenate([upper, lower]), 0.04 * s)
         if part.empty:
@@ -145,7 +145,7 @@ class Features:
         part.blend(lips, lower, strength)
         thick = 0.42 * (flat[57] - flat[66])
         shine = part.lines([spline(flat[[67, 66, 65]] + thick, 4)], 0.03 * s, blur=0.018 * s)
-        part.blend((235, 235, 250), shine, 0.16 + 0.2 * self._who.make_up)
+        part.blend((235, 235, 250), shine, 0.07 + 0.16 * self._who.make_up)
         self._inside(part, np.concatenate([inner_top, inner_bottom[1:-1]]), flat, pose)
         seam = part.lines([inner_top, flat[[48, 60]], flat[[64, 54]]], 0.014 * s, blur=0.007 * s)
         part.blend(shade_colour(self._lips, (0.28, 0.26, 0.36)), seam, 0.7)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .testface_paint import Light
 
 _SHAPE = {  # style: width and height against the skull, lowest row, covers the ears
-    "short": (1.05, 1.10, 0.30, False), "side": (1.06, 1.15, 0.30, False),
+    "short": (1.06, 1.15, 0.30, False), "side": (1.07, 1.18, 0.30, False),
     "long": (1.09, 1.10, 0.55, True), "bangs": (1.11, 1.11, 0.60, True),
     "curls": (1.26, 1.24, 0.55, True), "buzz": (1.012, 1.015, 0.25, False),
     "bun": (1.03, 1.05, 0.25, False),
@@ -71,9 +71,11 @@ class Hair:
                          (-0.80, -0.79, -0.70, -0.58, -0.34, -0.12, end - 0.1, end))  # fmt: skip
         if style == "bangs":
             line = np.interp(side, (0, 30, 55, 68, 76, 92), (-0.40, -0.39, -0.30, -0.05, 0.35, 0.8))
+        if style == "bun":
+            line = line - 0.06 * np.exp(-((degrees / 50) ** 2))
         if style == "side":
             line = line + 0.20 * np.exp(-(((degrees - 30) / 26) ** 2))
-        rough = {"bangs": 0.035, "curls": 0.05, "buzz": 0.006, "bun": 0.01}.get(style, 0.022)
+        rough = {"bangs": 0.035, "curls": 0.03, "buzz": 0.006, "bun": 0.008}.get(style, 0.018)
         rng = np.random.default_rng(self._who.seed)
         jag = np.repeat(rng.normal(0, 1, 41), 3)[:121] + 0.7 * rng.normal(0, 1, 121)
         return np.asarray(line + rough * jag)
@@ -102,6 +104,7 @@ class Hair:
         data = np.concatenate([flat, self._uv, shade], axis=-1)
         dense = enlarge(data[:: -1 if pose.yaw > 0 else 1], 3, 3)
         picture = splat(dense, part, max(1.0, pose.scale / _BUFFER_SCALE))
+        picture = cv2.blur(picture, (3, 3))  # samples sit anywhere in their pixel
         size = (part.width, part.height)
         where = cv2.resize(np.ascontiguousarray(picture[..., :2]), size)
         tone = cv2.remap(self._texture, where, None, cv2.INTER_LINEAR,
@@ -183,11 +186,12 @@ def _strands(seed: int, curl: float) -> Image:
 
 
 def _frizz(hull: Floats) -> Floats:
-    """Give a hull the scalloped edge of curls."""
+    """Give a hull the uneven edge of curls."""
     centre = hull.mean(axis=0)
     closed = np.concatenate([hull, hull[:1]])
     length = np.r_[0, np.cumsum(np.hypot(*np.diff(closed, axis=0).T))]
-    at = np.linspace(0, length[-1], 44, endpoint=False)
+    start = length[int(np.argmin(hull[:, 1]))]
+    at = (np.linspace(0, length[-1], 52, endpoint=False) + start) % length[-1]
     even = np.stack([np.interp(at, length, closed[:, k]) for k in (0, 1)], axis=1)
-    bump = np.where(np.arange(44) % 2, 1.045, 0.985)[:, None]
-    return spline(centre + (even - centre) * bump, 4, closed=True)
+    bump = np.where(np.arange(52) % 2, 1.03, 0.985) + 0.012 * np.sin(np.arange(52) * 2.4)
+    return spline(centre + (even - centre) * bump[:, None], 4, closed=True)

@@ -36,14 +36,14 @@ _PROFILE_CENTRE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.04, 0.14, 0.26, 0.36, 0.48, 0.62)
 _PROFILE_FRONT = (0.15, 0.72, 0.93, 0.98, 0.93, 0.92, 0.94, 0.95, 0.94, 0.93, 0.80)
 _JAW_ROWS = (0.02, 0.22, 0.42, 0.61, 0.80, 0.97, 1.105, 1.205)
 _HALF_FACE = {  # the right half of the picture; the left half mirrors it
-    22: (0.125, -0.205), 23: (0.272, -0.262), 24: (0.425, -0.285), 25: (0.568, -0.240),
-    26: (0.668, -0.145), 27: (0.0, -0.02), 28: (0.0, 0.125), 29: (0.0, 0.265), 30: (0.0, 0.405),
+    22: (0.125, -0.196), 23: (0.272, -0.246), 24: (0.425, -0.264), 25: (0.568, -0.226),
+    26: (0.670, -0.142), 27: (0.0, -0.02), 28: (0.0, 0.125), 29: (0.0, 0.265), 30: (0.0, 0.405),
     33: (0.0, 0.530), 34: (0.082, 0.512), 35: (0.160, 0.487),
     42: (0.207, 0.022), 43: (0.297, -0.062), 44: (0.405, -0.066), 45: (0.500, -0.004),
     46: (0.412, 0.048), 47: (0.303, 0.054),
-    51: (0.0, 0.668), 52: (0.077, 0.650), 53: (0.182, 0.673), 54: (0.285, 0.735),
+    51: (0.0, 0.668), 52: (0.077, 0.650), 53: (0.182, 0.673), 54: (0.285, 0.729),
     55: (0.195, 0.828), 56: (0.084, 0.868), 57: (0.0, 0.876),
-    62: (0.0, 0.742), 63: (0.079, 0.736), 64: (0.250, 0.737), 65: (0.083, 0.748), 66: (0.0, 0.752),
+    62: (0.0, 0.742), 63: (0.079, 0.736), 64: (0.250, 0.733), 65: (0.083, 0.748), 66: (0.0, 0.752),
 }  # fmt: skip
 MIRROR = np.array(
     [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42,
@@ -137,7 +137,10 @@ class Head:
         side = np.sign(x)
         moves = np.zeros((len(EXPRESSIONS), *points.shape))
         if jaw is None:
-            jaw = smoothstep(y, 0.735, 0.80)
+            wide = 0.22 * smoothstep(
+                np.abs(x), 0.18, 0.45
+            )  # beside the mouth skin gives way softly
+            jaw = smoothstep((y - 0.7675) / (0.0325 + wide), -1, 1)
         drop = 0.27 * jaw * (1 - 0.9 * smoothstep(np.abs(x), 0.22, 0.80))
         moves[0, ..., 1] = drop - 0.015 * (1 - jaw) * _bell(x, y, 0, 0.68, 0.2, 0.06)
         moves[0, ..., 2] = -0.35 * drop
@@ -311,7 +314,7 @@ def _push_out(centre: Floats, points: Floats, hull: Floats) -> Floats:
     return np.asarray(centre + ray * np.clip(hit, 1.0, 1.25)[:, None], np.float32)
 
 
-def normals(mesh: Floats) -> Floats:
+def normals(mesh: Floats, *, merge_last: bool = False) -> Floats:
     """Estimate unit normals of a (columns, rows, 3) surface, towards the viewer in front."""
     along, below = np.empty_like(mesh), np.empty_like(mesh)
     along[1:-1] = mesh[2:] - mesh[:-2]
@@ -322,4 +325,9 @@ def normals(mesh: Floats) -> Floats:
     for k, (a, b) in enumerate(((1, 2), (2, 0), (0, 1))):
         normal[..., k] = along[..., a] * below[..., b] - along[..., b] * below[..., a]
     length = np.sqrt(np.einsum("ijk,ijk->ij", normal, normal))[..., None]
-    return np.asarray(normal / np.maximum(length, 1e-9), np.float32)
+    normal /= np.maximum(length, 1e-9)
+    for k in range(1, 8 * merge_last + 1):  # rows that shrink to a point share one normal
+        shared = normal[len(mesh) // 2, -k].copy()
+        normal[:, -k] += (9 - k) / 8 * (shared - normal[:, -k])
+    normal[:, 0], normal[:, -1] = normal[:, 1], normal[:, -2]
+    return np.asarray(normal, np.float32)

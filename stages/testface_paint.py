@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .testface_identity import Identity
     from .testface_scene import Body
 
+_EAR = np.array([(-0.02, -0.12, 0.02), (0.05, -0.19, -0.05), (0.12, -0.17, -0.13), (0.155, -0.04, -0.17),
+    (0.135, 0.10, -0.14), (0.085, 0.22, -0.09), (0.055, 0.33, -0.04), (0.01, 0.34, 0.0), (-0.02, 0.2, 0.02)])  # fmt: skip
 _BUFFER_SCALE = 52.0  # px per eye-corner distance of the shading buffer
 
 
@@ -37,7 +39,7 @@ class Light:
     key: tuple[float, float, float] = (-0.48, -0.50, 0.72)
     warmth: tuple[float, float, float] = (0.97, 1.0, 1.02)
     ambient: float = 0.46
-    strength: float = 0.72
+    strength: float = 0.68
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ class Painter:
         self._hair.paint_back(layer, pose, light)
         body.paint(layer, place, chin)
         self._hair.paint_bun(layer, pose)
-        self._ears(layer, pose, light, near=False)
         self._hair.paint_cap(layer, pose, light)
+        self._ears(layer, pose, light)
         edges = _edges(mesh, pose)
         part = layer.crop(np.concatenate([edges, chin]), 2)
         if not part.empty:
@@ -98,7 +100,6 @@ class Painter:
             if hairline is not None:
                 self._under_hair(face, cover, hairline, pose)
             lay(part.pixels, face.pixels, cover)
-        self._ears(layer, pose, light, near=True)
 
     def _under_hair(self, face: Layer, cover: Image, hairline: Floats, pose: Pose) -> None:
         """Cut the face (cover) along the hairline, with a soft shadow below."""
@@ -116,7 +117,7 @@ class Painter:
         self, part: Layer, surface: Floats, mesh: Floats, pose: Pose, light: Light
     ) -> Image:
         """Render skin colour and received light (128 = full): (h, w, 4) uint8."""
-        turned = normals(surface) @ pose.rotation().T
+        turned = normals(surface, merge_last=True) @ pose.rotation().T
         data = np.concatenate([mesh, self._lit(turned, light), turned[..., 2:]], axis=-1)
         data = data[:: -1 if pose.yaw > 0 else 1]  # the far side first
         seen = np.flatnonzero((data[..., 6] > 0).any(axis=1))
@@ -144,29 +145,23 @@ class Painter:
         lit = self._albedo * np.stack(colours, axis=-1) + gloss[..., None]
         return np.concatenate([lit, 128 * value[..., None]], axis=-1).astype(np.float32)
 
-    def _ears(self, layer: Layer, pose: Pose, light: Light, *, near: bool) -> None:
+    def _ears(self, layer: Layer, pose: Pose, light: Light) -> None:
         if self._hair.covers_ears:
             return
-        rim = np.array([(0.0, -0.10, 0.02), (0.05, -0.17, -0.08), (0.12, -0.16, -0.2),
-                        (0.145, 0.0, -0.25), (0.115, 0.16, -0.2), (0.07, 0.32, -0.08),
-                        (0.02, 0.37, 0.0), (-0.02, 0.2, 0.02)])  # fmt: skip
-        base = float(self.head.width_at(0.1)) * 0.97
-        for side in (-1, 1):
-            if (side * pose.yaw < -3) != near:
-                continue
-            shape = np.stack([side * (base + rim[:, 0]), rim[:, 1], rim[:, 2]], axis=1)
-            outer = spline(pose.project(shape.astype(np.float32)), 5, closed=True)
+        base, s = float(self.head.width_at(0.1)) * 0.96, pose.scale
+        for side in (-1.0, 1.0):
+            solid = np.stack([side * (base + _EAR[:, 0]), _EAR[:, 1], _EAR[:, 2]], axis=1)
+            outer = spline(pose.project(solid.astype(np.float32)), 5, closed=True)
             part = layer.crop(outer, 2)
             if part.empty:
                 continue
-            bright = 0.66 + 0.25 * light.strength * (side * light.key[0] + 0.3)
-            part.fill(outer, shade_colour(self._skin, bright))
-            middle = outer.mean(axis=0)
-            bowl = part.mask(middle + (outer - middle) * 0.64, blur=0.025 * pose.scale)
-            dark = shade_colour(self._skin, np.array((0.62, 0.60, 0.78)) * bright)
-            part.blend(dark, bowl, 0.8)
-            fold = part.mask(middle + (outer - middle) * (0.28, 0.42), blur=0.02 * pose.scale)
-            part.blend(shade_colour(self._skin, 0.95 * bright), fold, 0.8)
+            bright = light.ambient + 0.55 * light.strength * (0.75 + side * light.key[0])
+            part.fill(outer, shade_colour(self._skin, np.array((0.86, 0.86, 1.0)) * bright))
+            root, middle = outer[0] * 0.5 + outer[32] * 0.5, outer.mean(axis=0)
+            bowl = part.mask(0.35 * root + 0.65 * middle + (outer - middle) * 0.58, blur=0.028 * s)
+            part.blend(shade_colour(self._skin, np.array((0.5, 0.5, 0.68)) * bright), bowl, 0.8)
+            rim = part.lines([middle + (outer[8:30] - middle) * 0.84], 0.04 * s, blur=0.02 * s)
+            part.blend(shade_colour(self._skin, np.array((1.0, 1.0, 1.12)) * bright), rim, 0.6)
 
 
 def _edges(mesh: Floats, pose: Pose) -> Floats:

@@ -64,7 +64,7 @@ class Body:
         cv2.fillPoly(cover, [self._curve(neck)], (255,), cv2.LINE_AA, 4)
         near = cv2.GaussianBlur(shirt, (0, 0), max(0.5, 0.05 * self._scale))
         image = _mix(flesh, np.full_like(flesh, 20), near, 0.35)
-        image = _mix(image, cloth, shirt, 1.0)
+        image = _mix(image, cloth, np.asarray(cv2.dilate(shirt, np.ones((3, 3))), np.uint8), 1.0)
         image = _mix(image, cv2.convertScaleAbs(cloth, alpha=0.82), cv2.min(hem, shirt), 1.0)
         return image, np.asarray(cv2.max(cover, shirt), np.uint8)
 
@@ -79,7 +79,7 @@ class Body:
         if part.empty:
             return
         lay(part.pixels, _cut(colour, part, x, y), _cut(cover, part, x, y))
-        part = part.crop(chin, 0.3 * self._scale)
+        part = part.crop(chin, 0.5 * self._scale)
         if not part.empty:
             shadow = part.mask(chin + (0.0, 0.22 * self._scale), blur=0.06 * self._scale)
             shadow = cv2.min(shadow, _cut(cover, part, x, y))
@@ -171,17 +171,14 @@ def _furnish(image: Image, rng: np.random.Generator) -> Image:
         x += thick + rng.uniform(0, 0.006)
     box(0.0, 0.86, 1.0, 1.0, (84, 104, 128))
     box(0.80, 0.10, 0.86, 0.20, (120, 150, 190))
-    for k in range(11):
-        a = -np.pi / 2 + (k - 5) * 0.25
-        end = (round((0.90 + 0.07 * np.cos(a)) * w), round((0.72 + 0.26 * np.sin(a)) * h))
-        cv2.line(
-            image,
-            (round(0.90 * w), round(0.80 * h)),
-            end,
-            (70, 120 + 4 * k, 84),
-            max(1, w // 90),
-            cv2.LINE_AA,
-        )
+    for k in range(26):
+        angle = -np.pi / 2 + rng.normal(0, 0.75)
+        far = rng.uniform(0.10, 0.24)
+        tip = np.array((0.90 + 0.55 * far * np.cos(angle), 0.78 + far * np.sin(angle))) * (w, h)
+        axes = (max(1, round(0.06 * h)), max(1, round(0.022 * h)))
+        green = (int(rng.uniform(50, 90)), int(rng.uniform(105, 165)), int(rng.uniform(60, 105)))
+        at = (round(float(tip[0])), round(float(tip[1])))
+        cv2.ellipse(image, at, axes, float(np.rad2deg(angle)), 0, 360, green, -1)
     box(0.875, 0.78, 0.925, 0.90, (90, 110, 170))
     sigma = max(0.6, min(w, h) / 55)
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
