@@ -85,4 +85,4 @@ def transform_points(
     matrix: NDArray[np.floating], points: NDArray[np.floating]
 ) -> NDArray[np.float32]:
     """Apply a (2, 3) affine matrix to points (..., 2)."""
-    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], dtype=np.float32)

@@ -38,7 +38,8 @@ def face_errors(
     found: NDArray[np.floating], truth: NDArray[np.floating], scheme: Topology
 ) -> Array:
     """Return the NME (N,) of each face; a face not found (NaN) counts as 1.0."""
-    return np.nan_to_num(point_errors(found, truth, scheme).mean(axis=1), nan=1.0)
+    errors = point_errors(found, truth, scheme).mean(axis=1)
+    return np.asarray(np.nan_to_num(errors, nan=1.0), dtype=np.float64)
 
 
 def region_errors(

@@ -40,7 +40,8 @@ class Topology:
     def interocular(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the distance of the outer eye corners of points (..., K, 2)."""
         left, right = self.eye_corners
-        return np.linalg.norm(points[..., left, :] - points[..., right, :], axis=-1).astype(float)
+        across = np.asarray(points[..., left, :] - points[..., right, :], dtype=np.float64)
+        return np.asarray(np.linalg.norm(across, axis=-1))
 
 
 def _span(*parts: tuple[int, int]) -> Indices:

@@ -96,7 +96,8 @@ class Augmenter:
             presence = PRESENCE_UNKNOWN
         scale = float(np.exp(rng.uniform(-jitter.scale, jitter.scale)))
         side = SIDE_PER_EXTENT * extent * scale
-        return Crop(*(centre + shift * extent), side, angle), presence
+        x, y = (float(value) for value in centre + shift * extent)
+        return Crop(x, y, side, angle), presence
 
     def _jitter(self) -> Jitter:
         """Mix the small errors of tracking with those of a detector's first box."""
@@ -125,8 +126,8 @@ class Augmenter:
         if draw < 0.12:
             self._glasses(image, points)
         elif draw < 0.24:
-            outline = np.concatenate((points[2:15], points[[29]] + self.rng.normal(0, 2, (1, 2))))
-            self._fill(image, [outline])
+            nose = points[[29]] + self.rng.normal(0, 2, (1, 2)).astype(np.float32)
+            self._fill(image, [np.concatenate((points[2:15], nose))])
         elif draw < 0.32:
             self._hat(image, points, extent)
         elif draw < 0.4:
@@ -202,8 +203,9 @@ class Augmenter:
             image = np.clip(noisy, 0, 255).astype(np.uint8)
         if rng.random() < 0.15:
             quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(8, 60))]
-            image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_GRAYSCALE)
-        return np.asarray(image, dtype=np.uint8)
+            coded = cv2.imencode(".jpg", image, quality)[1]
+            image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
+        return image
 
     def _shrink(self, image: Luma, pixels: int) -> Luma:
         if pixels >= self.size:
@@ -229,9 +231,10 @@ class Augmenter:
         """Change gamma, gain and offset; sometimes light from one side or near darkness."""
         rng = self.rng
         ramp = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.6, 0.6))
-        gain = rng.uniform(0.06, 0.3) if rng.random() < 0.08 else rng.uniform(0.45, 1.25)
-        table = ramp * gain * 255 + rng.uniform(-25, 45)
-        image = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8))
+        dark = rng.random() < 0.08
+        gain = rng.uniform(0.1, 0.3) if dark else rng.uniform(0.45, 1.25)
+        table = ramp * gain * 255 + rng.uniform(0 if dark else -25, 45)
+        image = np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)), dtype=np.uint8)
         if rng.random() < 0.15:
             ends = rng.uniform(0.2, 1), rng.uniform(0.6, 1.3)
             slope = np.broadcast_to(np.linspace(*ends, self.size, dtype=np.float32), image.shape)
@@ -263,7 +266,8 @@ def protocol_crop(
     shift = rng.uniform(-0.1, 0.1, 2) * extent
     side = SIDE_PER_EXTENT * extent * rng.uniform(0.9, 1.15)
     angle = np.radians(rng.uniform(-15, 15)) - roll
-    matrix = Crop(*(centre + shift), side, angle).to_crop(size)
+    x, y = (float(value) for value in centre + shift)
+    matrix = Crop(x, y, side, angle).to_crop(size)
     flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
     crop = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=border)
     return np.asarray(crop, dtype=np.uint8), transform_points(matrix, points)

@@ -77,7 +77,8 @@ def save_cache(path: Path, faces: FaceCache) -> None:
         roll=faces.roll,
         names=np.array(faces.names),
         held_out=faces.held_out,
-        **faces.points,
+        ibug68=faces.points["ibug68"],
+        helen194=faces.points["helen194"],
     )
 
 

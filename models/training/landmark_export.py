@@ -33,7 +33,7 @@ class ExportNet(nn.Module):
     def __init__(self, net: LandmarkNet, scheme: str, size: int) -> None:
         super().__init__()
         self.net, self.scheme = fused(net), scheme
-        self.half = HALF_VISIBLE * size * 0.4
+        self.half_px = HALF_VISIBLE * size * 0.4
 
     def forward(self, luma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return landmarks (N, K, 2) in crop px, presence (N,) and visibility (N, K) in 0..1.
@@ -43,7 +43,7 @@ class ExportNet(nn.Module):
         """
         maps, pooled = self.net.features(luma)
         found = soft_argmax(self.net.maps[self.scheme](maps))
-        spread = torch.exp(self.net.spread[self.scheme](pooled)) / self.half
+        spread = torch.exp(self.net.spread[self.scheme](pooled)) / self.half_px
         presence = torch.sigmoid(self.net.presence(pooled))[:, 0]
         return found, presence, 1.0 / (1.0 + spread * spread)
 
@@ -71,7 +71,7 @@ def export_onnx(net: LandmarkNet, scheme: str, size: int) -> bytes:
         torch.onnx.export(
             model,
             (torch.rand(2, 1, size, size) * 255,),
-            file,
+            file,  # type: ignore[arg-type]  # a stream is taken, whatever the stub says
             dynamo=False,
             input_names=["luma"],
             output_names=list(OUTPUTS),

@@ -1,0 +1,203 @@
+"""Training of the landmark network on rendered faces: data checks, resume, export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+import onnxruntime as ort
+import torch
+
+from vidfilter.models.crops import crop_from_box, crop_from_landmarks, transform_points
+from vidfilter.models.topology import topology
+from vidfilter.models.training.landmark_augment import Augmenter
+from vidfilter.models.training.landmark_dataset import LANDMARKS, build_cache, load_or_build
+from vidfilter.models.training.landmark_export import export_run
+from vidfilter.models.training.landmark_formats import (
+    AnnotationError,
+    read_helen,
+    read_keypoint_csv,
+    read_pts,
+)
+from vidfilter.models.training.landmark_loop import Run, Settings, load_checkpoint
+from vidfilter.models.training.landmark_network import LandmarkNet, soft_argmax
+from vidfilter.models.training.landmark_train import main
+from vidfilter.pipeline.errors import WeightsError
+from vidfilter.stages.testface import random_face_image
+
+
+def write_pts(path: Path, points: np.ndarray, header: bool = True) -> None:
+    lines = [f"{x + 1:.3f} {y + 1:.3f}" for x, y in points]
+    if header:
+        lines = ["version: 1", f"n_points: {len(points)}", "{", *lines, "}"]
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set in the published formats."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "helen68" / "train").mkdir(parents=True)
+    (folder / "helen194" / "annotation").mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    for number in range(24):
+        image, points = random_face_image(rng, 160)
+        path = folder / "helen68" / "train" / f"face{number}_1.jpg"
+        cv2.imwrite(str(path), image)
+        write_pts(path.with_suffix(".pts"), points, header=number % 2 == 0)
+        rows = [f"{x} , {y}" for x, y in np.resize(points, (194, 2))]
+        text = "\n".join([path.stem, *rows])
+        (folder / "helen194" / "annotation" / f"{number}.txt").write_text(text)
+    return folder
+
+
+def quick(**changes: float) -> Settings:
+    return Settings(**{"minutes": 0.02, "size": 32, "batch": 4, **changes})
+
+
+@pytest.mark.slow
+def test_training_stops_resumes_and_exports(data: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    faces = load_or_build(data, tmp_path)
+    lines: list[str] = []
+    first = Run(tmp_path, faces, quick())
+    first.train(lines.append)
+    assert any("held out" in line for line in lines)
+    second = Run(tmp_path, faces, quick(minutes=0.03))
+    second.resume(tmp_path / "last.pt")
+    assert second.step == first.step > 0
+    second.train(lines.append)
+    assert second.step > first.step
+    export_run(tmp_path / "last.pt", tmp_path, 32)
+    spec = json.loads((tmp_path / "landmarks68.json").read_text())
+    session = ort.InferenceSession(tmp_path / "landmarks68.onnx")
+    luma = np.full((3, 1, 32, 32), 90, dtype=np.float32)
+    points, presence, visibility = session.run(None, {spec["input"]["name"]: luma})
+    assert points.shape == (3, spec["points"], 2)
+    assert presence.shape == (3,)
+    assert ((visibility >= 0) & (visibility <= 1)).all()
+
+
+def test_network_does_not_see_exposure_or_luma_range() -> None:
+    net = LandmarkNet().eval()
+    luma = torch.randint(60, 200, (1, 1, 64, 64)).float()
+    with torch.inference_mode():
+        points = [
+            soft_argmax(net.maps["ibug68"](net.features(x)[0])) for x in (luma, luma * 0.8 + 16)
+        ]
+    assert torch.allclose(points[0], points[1], atol=0.05)
+
+
+def test_training_crops_keep_points_on_the_face(data: Path) -> None:
+    faces = build_cache(data)
+    augmenter = Augmenter(faces, 64, np.random.default_rng(0))
+    examples = [augmenter.draw(row) for row in range(len(faces.names)) for _ in range(4)]
+    shown = [example for example in examples if example.presence == 1.0]
+    assert len(shown) > len(examples) * 0.7
+    for example in shown:
+        inside = (example.points["ibug68"] > -12) & (example.points["ibug68"] < 76)
+        assert inside.mean() > 0.8
+        left, right = topology("ibug68").eye_corners
+        assert example.points["ibug68"][left, 0] < example.points["ibug68"][right, 0] + 40
+
+
+def test_crop_matrices_undo_each_other() -> None:
+    points = np.random.default_rng(0).uniform(50, 90, (68, 2))
+    scheme = topology("ibug68")
+    for crop in (
+        crop_from_box(np.array([10.0, 20.0, 80.0, 70.0])),
+        crop_from_landmarks(points, scheme.region("eye.left"), scheme.region("eye.right")),
+    ):
+        there = transform_points(crop.to_crop(96), points)
+        assert np.allclose(transform_points(crop.to_picture(96), there), points, atol=1e-3)
+
+
+def test_crop_turns_a_tilted_face_upright() -> None:
+    _, points = random_face_image(np.random.default_rng(5), 200)
+    scheme = topology("ibug68")
+    eyes = scheme.region("eye.left"), scheme.region("eye.right")
+    turn = np.radians(40)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    tilted = points @ rotation.T
+    crop = crop_from_landmarks(tilted, *eyes)
+    upright = transform_points(crop.to_crop(96), tilted)
+    across = upright[eyes[1]].mean(axis=0) - upright[eyes[0]].mean(axis=0)
+    assert abs(across[1]) < 1e-3 < across[0]
+    assert np.ptp(upright, axis=0).max() == pytest.approx(96 / 1.4, abs=0.1)
+
+
+def test_pts_are_read_with_and_without_header(tmp_path: Path) -> None:
+    points = np.random.default_rng(1).uniform(0, 300, (68, 2))
+    for header in (True, False):
+        path = tmp_path / f"{header}.pts"
+        write_pts(path, points, header)
+        assert np.allclose(read_pts(path), points, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1 2\n3 4\n", "nan 1\n" + "1 2\n" * 67, "a b\n" * 68, "1 inf\n" * 68],
+    ids=["empty", "too few", "NaN", "words", "infinite"],
+)
+def test_a_bad_pts_file_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "broken.pts"
+    path.write_text(text)
+    with pytest.raises(AnnotationError, match=r"broken\.pts"):
+        read_pts(path)
+
+
+def test_bad_helen_and_csv_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "7.txt"
+    path.write_text("photo_1\n1 , 2\n")
+    with pytest.raises(AnnotationError, match=r"7\.txt: expected 194 points"):
+        read_helen(path)
+    table = tmp_path / "frames.csv"
+    table.write_text(",0,1\nname.jpg,1.0\n")
+    with pytest.raises(AnnotationError, match=r"frames\.csv"):
+        read_keypoint_csv(table)
+
+
+def test_an_unreadable_image_and_an_empty_folder_are_named(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "helen68" / "train"
+    folder.mkdir(parents=True)
+    with pytest.raises(AnnotationError, match="no annotated faces"):
+        build_cache(tmp_path)
+    write_pts(folder / "x.pts", np.random.default_rng(0).uniform(0, 99, (68, 2)))
+    (folder / "x.jpg").write_bytes(b"not an image")
+    with pytest.raises(AnnotationError, match=r"x\.jpg: not a readable image"):
+        build_cache(tmp_path)
+
+
+def test_held_out_pictures_do_not_depend_on_the_run(data: Path) -> None:
+    first, second = build_cache(data), build_cache(data)
+    assert np.array_equal(first.held_out, second.held_out)
+    assert (first.kind == LANDMARKS).all()
+
+
+def test_a_truncated_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    torch.save({"average": LandmarkNet().state_dict()}, path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(WeightsError, match=r"last\.pt"):
+        load_checkpoint(path)
+    torch.save({"average": {"other": torch.zeros(3)}}, path)
+    with pytest.raises(WeightsError, match=r"last\.pt"):
+        load_checkpoint(path)
+
+
+def test_an_existing_run_is_not_overwritten(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "last.pt").write_bytes(b"hours of work")
+    with pytest.raises(SystemExit) as stop:
+        main(["--data", str(data), "--out", str(tmp_path)])
+    assert stop.value.code == 1
+    assert "--resume" in capsys.readouterr().err
+    assert (tmp_path / "last.pt").read_bytes() == b"hours of work"
