@@ -11,6 +11,7 @@ from ..pipeline.errors import DeviceError
 from ._screens import load, screen_available
 
 if TYPE_CHECKING:
+    from ..pipeline.caps import Caps
     from ..pipeline.frame import U8, Frame
 
 _KEYS = {
@@ -40,7 +41,7 @@ class Display:
         self._window: Any = None
         self._renderer: Any = None
         self._texture: Any = None
-        self._texture_key: tuple[str, int, int] | None = None
+        self._texture_key: tuple[str | int, ...] | None = None
         self._overlay: Any = None
         self._picture = size
         self._fullscreen = fullscreen
@@ -146,8 +147,7 @@ class Display:
     def _upload(self, frame: Frame) -> None:
         sdl, caps = self._sdl, frame.caps
         self._picture = round(caps.width * caps.sample_aspect), caps.height
-        self._ensure_texture(caps.pixel_format, caps.width, caps.height)
-        self._set_matrix(caps.matrix, caps.color_range)
+        self._ensure_texture(caps)
         planes = [plane if plane[0].flags.c_contiguous else plane.copy() for plane in frame.planes]
         if caps.color_range == "full" and caps.matrix == "bt709" and planes[0].ndim == 2:
             planes = [_LIMITED_Y[planes[0]], *(_LIMITED_C[plane] for plane in planes[1:])]
@@ -158,20 +158,24 @@ class Display:
         }.get(caps.pixel_format, sdl.SDL_UpdateTexture)
         self._check(update(self._texture, None, *layout) == 0)
 
-    def _ensure_texture(self, pixel_format: str, width: int, height: int) -> None:
-        sdl, key = self._sdl, (pixel_format, width, height)
+    def _ensure_texture(self, caps: Caps) -> None:
+        sdl = self._sdl
+        key = (caps.pixel_format, caps.width, caps.height, caps.matrix, caps.color_range)
         if key == self._texture_key:
             return
         if self._texture:
             sdl.SDL_DestroyTexture(self._texture)
+        # SDL's renderers read the matrix when a texture is made, or when it is filled: set it for
+        # both (a second window of another matrix is the one case that gets it wrong).
+        self._set_matrix(caps.matrix, caps.color_range)
         code = {
             "yuv420p": sdl.SDL_PIXELFORMAT_IYUV,
             "nv12": sdl.SDL_PIXELFORMAT_NV12,
             "bgr24": sdl.SDL_PIXELFORMAT_BGR24,
             "bgra": sdl.SDL_PIXELFORMAT_BGRA32,
-        }[pixel_format]
-        self._texture, self._texture_key = self._new_texture(code, width, height), key
-        if pixel_format == "bgra":
+        }[caps.pixel_format]
+        self._texture, self._texture_key = self._new_texture(code, caps.width, caps.height), key
+        if caps.pixel_format == "bgra":
             sdl.SDL_SetTextureBlendMode(self._texture, sdl.SDL_BLENDMODE_BLEND)
 
     def _new_texture(self, code: int, width: int, height: int) -> Any:

@@ -87,7 +87,7 @@ class Window(stage.Sink):
             self._drop_unseen()
         stay_s = float("inf") if self._shown == 1 else self._last_duration_s
         until = time.monotonic() + stay_s
-        while not self._closed and time.monotonic() < until:
+        while time.monotonic() < until and not (self._closed or self.context.stopping):
             if self.context.wait(min(until - time.monotonic(), 0.05)):
                 return
 
@@ -124,6 +124,8 @@ class Window(stage.Sink):
             self._handle(action, display)
         with self._taken:
             frame, self._newest = self._newest, None
+            if frame is not None:
+                self._count(frame)
             self._taken.notify_all()
         if frame is None and not self._stale:
             return
@@ -132,8 +134,6 @@ class Window(stage.Sink):
             self._title_shown = self._title
             display.set_title(self._title)
         display.show(frame, mirror=self._mirror, overlay=self._overlay())
-        if frame is not None:
-            self._count(frame)
 
     def _handle(self, action: str, display: Display) -> None:
         self._stale = True

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
 from vidfilter.pipeline.clock import Clock
 from vidfilter.pipeline.frame import Frame
 
@@ -84,3 +91,71 @@ def eventually() -> Callable[..., bool]:
 @pytest.fixture
 def context() -> RecordingContext:
     return RecordingContext()
+
+
+class Screen:
+    """A screen in memory; `display` is its X11 name."""
+
+    def __init__(self, display: str, framebuffer: Path) -> None:
+        self.display, self._framebuffer = display, framebuffer
+
+    def pixels(self) -> np.ndarray:
+        """What is on the screen now, (H, W, 3) BGR: the server keeps its memory in XWD format."""
+        data = self._framebuffer.read_bytes()
+        header = np.frombuffer(data, ">u4", 25)
+        size, width, height, stride, colours = (int(header[k]) for k in (0, 4, 5, 12, 19))
+        start = size + 12 * colours
+        rows = np.frombuffer(data, np.uint8, height * stride, start).reshape(height, stride)
+        return rows[:, : 4 * width].reshape(height, width, 4)[:, :, :3]
+
+    def press(self, key: str) -> None:
+        """Press and release a key as a user would; skips the test without xdotool."""
+        self.act("key", key)
+
+    def act(self, *command: str) -> None:
+        """Run one xdotool command; skips the test without xdotool."""
+        if shutil.which("xdotool") is None:
+            pytest.skip("xdotool is not installed")
+        environment = {**os.environ, "DISPLAY": self.display}
+        subprocess.run(
+            ["xdotool", *command], env=environment, check=True, stdout=subprocess.DEVNULL
+        )
+
+
+@pytest.fixture(scope="session")
+def _x_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed")
+    folder = tmp_path_factory.mktemp("screen")
+    told, tell = os.pipe()
+    options = ["-noreset", "-screen", "0", "640x480x24", "-fbdir", str(folder)]
+    command = ["Xvfb", "-displayfd", str(tell), *options]
+    server = subprocess.Popen(
+        command, pass_fds=[tell], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    os.close(tell)
+    with os.fdopen(told) as pipe:
+        number = pipe.readline().strip()
+    if not number:
+        pytest.skip("Xvfb does not start here")
+    yield Screen(f":{number}", folder / "Xvfb_screen0")
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture
+def screen(_x_server: Screen, monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """A screen of 640x480, or skip."""
+    monkeypatch.setenv("DISPLAY", _x_server.display)
+    for name in ("WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    return _x_server
+
+
+@pytest.fixture
+def no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a screen, or skip."""
+    if sys.platform in ("darwin", "win32"):
+        pytest.skip("this system always has a screen")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from vidfilter.pipeline.caps import Caps
 from vidfilter.pipeline.frame import Frame
 from vidfilter.pipeline.registry import stage_class

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pyvirtualcam
 from pyvirtualcam.camera import BACKENDS
+
 from vidfilter.pipeline.caps import Caps
 from vidfilter.pipeline.errors import DeviceError
 from vidfilter.pipeline.frame import Frame, allocate

@@ -1,0 +1,89 @@
+"""Placeholder sink that becomes a window, a file, a virtual camera or nothing before the start."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ..pipeline import stage
+from ..pipeline.errors import DeviceError
+from ..pipeline.registry import register_stage
+from ..pipeline.stage import Resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..pipeline.frame import Frame
+
+
+@register_stage("sink")
+class AutoSink(stage.Sink):
+    """Choose a sink: a window where there is a screen, else a new file in the current folder.
+
+    The builder calls `resolve` before anything is opened and puts the stage it names in place of
+    this one, so no frame ever comes here.
+    """
+
+    class Params(stage.Params):
+        """Properties of `sink`."""
+
+        kind: Literal["auto", "window", "file", "virtualcam", "null"] = Field(
+            "auto", description="which sink; auto = a window where there is a screen, else a file"
+        )
+        duration: float = Field(
+            10.0,
+            gt=0,
+            description="how long the test face is recorded where auto chose a file",
+            json_schema_extra={"unit": "s"},
+        )
+
+    shorthand: ClassVar[str | None] = "kind"
+
+    @classmethod
+    def resolve(cls, params: AutoSink.Params, hints: Mapping[str, Any]) -> Resolution:
+        """Return what to use instead; `hints["source"]` is camera, test, file, image, ...
+
+        A new file is free at the time of asking. Raises DeviceError where only a recording of a
+        camera is left that nobody asked for.
+        """
+        if params.kind == "file":
+            path = free_path()
+            return Resolution("file", {"path": path}, f"writing {path}, the first free name")
+        if params.kind != "auto":
+            return Resolution(params.kind, {}, f"{params.kind}, as asked")
+        return cls._auto(params, hints)
+
+    @classmethod
+    def _auto(cls, params: AutoSink.Params, hints: Mapping[str, Any]) -> Resolution:
+        from ._screens import screen_available
+
+        driver = screen_available()
+        if driver is not None:
+            return Resolution("window", {}, f"a window, because there is a screen ({driver})")
+        source = hints.get("source")
+        if source == "camera":
+            raise DeviceError(
+                "there is no screen to show the camera on, and a camera is recorded only when "
+                "asked: add `--output out.mp4` or `--sink file`"
+            )
+        path = free_path()
+        length = f" {params.duration:g} s of the test face" if source == "test" else ""
+        reason = f"writing{length} to {path}, because there is no screen"
+        return Resolution("file", {"path": path}, reason.replace("writing to", "writing"))
+
+    def write(self, frame: Frame) -> None:
+        """Refuse: the builder replaces this stage."""
+        raise NotImplementedError("`sink` must be resolved before the pipeline starts")
+
+
+def free_path(folder: Path | None = None) -> str:
+    """Return the first `vidfilter-NNN.mp4` that neither exists nor is being written."""
+    folder = folder or Path()
+    for number in count(1):
+        path = folder / f"vidfilter-{number:03d}.mp4"
+        if not path.exists() and not path.with_name(f"{path.stem}.part.mp4").exists():
+            return str(path)
+    raise AssertionError  # numbers do not end
