@@ -65,12 +65,20 @@ def _facts(name: str, cls: type[Stage]) -> dict[str, Any]:
         "stage": name,
         "kind": kind,
         "summary": " ".join((cls.__doc__ or "").partition("\n\n")[0].split()),
-        "accepts": [] if kind == "source" else list(cls.accepts),
+        "accepts": _accepted(cls),
         "shorthand": cls.shorthand,
         "properties": [
             {key: getattr(p, key) for key in p.__slots__} for p in properties(cls.Params)
         ],
     }
+
+
+def _accepted(cls: type[Stage]) -> list[str]:
+    """Return the formats a stage takes; none for a source, and where the properties decide."""
+    from ..stage import Source
+
+    fixed = isinstance(cls.accepts, tuple) and not issubclass(cls, Source)
+    return list(cls.accepts) if fixed else []
 
 
 def _page(facts: dict[str, Any]) -> str:
