@@ -76,7 +76,8 @@ def _property(name: str, field: dict[str, Any], shared: dict[str, Any], required
 def _target(field: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
     """Follow a `$ref` to the definition it names."""
     reference: str = field.get("$ref", "")
-    return shared.get(reference.rpartition("/")[2], field)
+    target: dict[str, Any] = shared.get(reference.rpartition("/")[2], field)
+    return target
 
 
 def _type(field: dict[str, Any], shared: dict[str, Any]) -> str:

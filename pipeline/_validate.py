@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -12,10 +13,12 @@ from ._properties import properties
 from ._yaml import Node, refuse
 from .errors import RegistryError
 from .registry import stage_class, stage_names, unknown
-from .spec import Leaky, PipelineSpec, Position, QueueSpec, StageSpec, TeeSpec
+from .spec import Leaky, Position, QueueSpec, StageSpec, TeeSpec
 from .stage import Sink, Source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ._yaml import Where
     from .stage import Stage
 
@@ -23,15 +26,15 @@ MAX_QUEUE_FRAMES = 256
 _QUEUE_KEYS = ("leaky", "max_frames")
 
 
-def check(draft: Draft, *, where: str, **timeouts: float) -> PipelineSpec:
+def check(draft: Draft) -> tuple[StageSpec | TeeSpec, ...]:
     """Validate `draft` as a whole; raises ConfigError for the first thing that is wrong."""
     for stage in walk(draft):
         resolve(stage)
     _check_ids(draft)
     _check_order(draft)
-    specs = _specs(draft, iter(range(1, 1000)))
+    specs = _specs(draft, count(1))
     _check_leaks(draft, ())
-    return PipelineSpec(specs, where=where, **timeouts)
+    return specs
 
 
 def resolve(stage: DraftStage) -> type[Stage]:
@@ -111,14 +114,14 @@ def _queue_where(stage: DraftStage) -> Where:
 # Values
 
 
-def _specs(draft: Draft, numbers: Any) -> tuple[StageSpec | TeeSpec, ...]:
+def _specs(draft: Draft, numbers: Iterator[int]) -> tuple[StageSpec | TeeSpec, ...]:
     return tuple(
         _tee_spec(item, numbers) if isinstance(item, DraftTee) else _stage_spec(item)
         for item in draft
     )
 
 
-def _tee_spec(tee: DraftTee, numbers: Any) -> TeeSpec:
+def _tee_spec(tee: DraftTee, numbers: Iterator[int]) -> TeeSpec:
     number = next(numbers)
     name = "tee" if number == 1 else f"tee-{number}"
     branches = tuple(_specs(branch, numbers) for branch in tee.branches)

@@ -5,17 +5,13 @@ Everything that YAML and flags can get wrong is found here, before any media or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
 from . import _draft, _validate
 from ._yaml import MAX_BYTES, Node, parse, refuse
 from .errors import ConfigError
 from .registry import unknown
-
-if TYPE_CHECKING:
-    from .spec import PipelineSpec
+from .spec import PipelineSpec
 
 DEFAULT_PIPELINE = Path(__file__).with_name("default.yaml")
 VERSION = 1
@@ -78,7 +74,8 @@ def loads(
         for key in ("stall_timeout", "first_frame_timeout")
         if key in top
     }
-    return _validate.check(draft, where=where, **timeouts)
+    spec = PipelineSpec(_validate.check(draft), where=where)
+    return replace(spec, **timeouts)
 
 
 def _top_level(root: Node, where: str) -> dict[str, Node]:

@@ -29,7 +29,7 @@ stages:
 @OVERWRITE
 @output_options()
 @click.pass_obj
-def command(console: Output, input: str, path: str, **options: Any) -> int:
+def command(console: Output, /, input: str, path: str, **options: Any) -> int:
     """Write the faces of INPUT, a video, picture or folder, as one JSON object per frame."""
     from .. import config
     from ._play import Wishes, play

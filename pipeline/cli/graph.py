@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--dot", is_flag=True, help="Write it in the DOT language of Graphviz.")
 @output_options()
 @click.pass_obj
-def command(console: Output, pipeline: str | None, dot: bool, **options: Any) -> None:
+def command(console: Output, /, pipeline: str | None, dot: bool, **options: Any) -> None:
     """Show PIPELINE's stages and the format on every link, converters included.
 
     The source is opened, since the format depends on it; nothing is written.

@@ -19,7 +19,7 @@ from ._output import Output, output_options
 @output_options()
 @click.pass_obj
 def command(
-    console: Output, pipeline: str | None, report: Path | None, strict: bool, **options: Any
+    console: Output, /, pipeline: str | None, report: Path | None, strict: bool, **options: Any
 ) -> int:
     """Run PIPELINE, a YAML file; without one: camera or test face, glasses, window or file.
 
