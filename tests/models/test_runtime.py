@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from vidfilter.models import runtime
 from vidfilter.pipeline.errors import WeightsError
 
