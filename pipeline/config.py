@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
 from . import _draft, _validate
 from ._yaml import MAX_BYTES, Node, parse, refuse
 from .errors import ConfigError
@@ -69,7 +71,7 @@ def loads(
         from ._overrides import apply
 
         apply(draft, overrides)
-    timeouts = {
+    timeouts: dict[str, Any] = {
         f"{key}_s": _seconds(top[key], key)
         for key in ("stall_timeout", "first_frame_timeout")
         if key in top
