@@ -111,7 +111,14 @@ class Builder:
             return item
         choice: Resolution = resolve(_params(cls, item), self._hints)
         source.info(choice.reason)
+        self._complete(source, choice.source_properties)
         return StageSpec(choice.name, item.id, choice.properties, item.queue, item.where)
+
+    def _complete(self, source: Node, properties: dict[str, Any]) -> None:
+        """Give the source the `properties` that it has no value for."""
+        params = source.stage.params
+        missing = {k: v for k, v in properties.items() if getattr(params, k, v) is None}
+        source.stage.params = params.model_copy(update=missing)
 
     def _node(self, spec: StageSpec) -> Node:
         node = Node(spec, self._shared)

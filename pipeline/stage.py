@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -160,8 +160,12 @@ class Sink(Stage):
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What a stage such as `sink: auto` turns into, and the reason to tell the user."""
+    """What a stage such as `sink: auto` turns into, and the reason to tell the user.
+
+    `source_properties` are given to the source where it has none of its own.
+    """
 
     name: str
     properties: dict[str, Any]
     reason: str
+    source_properties: dict[str, Any] = field(default_factory=dict)
