@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .errors import RegistryError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from .stage import Stage
@@ -25,7 +26,7 @@ _registered: dict[str, type[Stage]] = {}
 S = TypeVar("S", bound="type[Stage]")
 
 
-def register_stage(name: str) -> object:
+def register_stage(name: str) -> Callable[[S], S]:
     """Return a class decorator that makes the class known as stage `name`."""
 
     def decorate(cls: S) -> S:

@@ -31,7 +31,7 @@ def load() -> Any:
     """Import SDL's bindings without their note about which library they found."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import sdl2
+        import sdl2  # type: ignore[import-untyped]
     return sdl2
 
 

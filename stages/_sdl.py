@@ -249,7 +249,8 @@ def _squeeze(low: int, high: int, centre: int) -> U8:
     """Return the table that maps full range to limited range."""
     scale = (high - low) / 255
     values = low + np.arange(256) * scale if centre == 0 else 128 + (np.arange(256) - 128) * scale
-    return np.clip(np.rint(values), low, high).astype(np.uint8)
+    table: U8 = np.clip(np.rint(values), low, high).astype(np.uint8)
+    return table
 
 
 _LIMITED_Y, _LIMITED_C = _squeeze(16, 235, 0), _squeeze(16, 240, 128)

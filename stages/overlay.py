@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -21,6 +22,7 @@ class Overlay(stage.Transform):
     """Draws `filter` on the chosen faces of each frame; other frames pass as they are."""
 
     shorthand: ClassVar[str | None] = "filter"
+    actions: ClassVar[frozenset[str]] = frozenset({"next_filter", "previous_filter"})
 
     class Params(stage.Params):
         """Properties of `overlay`."""
@@ -87,6 +89,7 @@ class Overlay(stage.Transform):
     def _load(self) -> None:
         chosen = module("filters", "engine").load_filter(self.options.filter)
         self._painter = chosen.painter(self._caps, self.options.opacity)
+        self.context.request("filter", Path(self.options.filter).name)  # for a window's title
 
     def _neighbour(self, step: int) -> str:
         names: tuple[str, ...] = module("filters", "spec").filter_names()

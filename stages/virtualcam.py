@@ -207,8 +207,8 @@ def _pad(into: U8, plane: U8) -> None:
 
 
 def _open(width: int, height: int, fps: float, params: VirtualCam.Params) -> Any:
-    import pyvirtualcam
-    from pyvirtualcam.camera import BACKENDS
+    import pyvirtualcam  # type: ignore[import-untyped]
+    from pyvirtualcam.camera import BACKENDS  # type: ignore[import-untyped]
 
     if params.backend is not None and params.backend not in BACKENDS:
         raise DeviceError(

@@ -50,6 +50,7 @@ class Window(stage.Sink):
 
     params: Params
     needs_main_thread: ClassVar[bool] = True
+    actions: ClassVar[frozenset[str]] = frozenset({"filter"})
 
     _display: Display | None = None
     _newest: Frame | None = None
@@ -100,11 +101,13 @@ class Window(stage.Sink):
                 self._drop_unseen()
 
     def set_property(self, name: str, value: Any) -> None:
-        """Change `mirror` or `title` while running."""
+        """Change `mirror` or `title` while running; `filter` names the filter in the title."""
         if name == "mirror":
             self._mirror = bool(value)
         elif name == "title":
             self._title = str(value)
+        elif name == "filter":
+            self._title = f"{self.params.title} - {value}"
         else:
             super().set_property(name, value)
         self._stale = True
