@@ -11,15 +11,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from .testface_head import Pose
 from .testface_identity import make_identity
-from .testface_layer import Floats, smoothstep
+from .testface_layer import Floats, Image, smoothstep
 from .testface_paint import Light, Look, Painter
+from .testface_planes import PlaneCache
+from .testface_pose import Pose
 from .testface_scene import Body, make_background, sway
 
-Image = NDArray[np.uint8]
 BACKGROUNDS = ("room", "plain", "noise")
 
 
@@ -129,6 +128,7 @@ class FaceScene:
         self.width, self.height = width, height
         rng = np.random.default_rng(seed + 1)
         self._background = make_background(background, width, height, rng)
+        self._planes: PlaneCache | None = None
         self._light = Light()
         self._actors = [
             _Actor(seed * 1009 + 17 * k, home, motion) for k, home in enumerate(self._homes(faces))
@@ -162,6 +162,32 @@ class FaceScene:
             look = actor.look(time_s, pose)
             painter.paint(image, pose, look, self._light, body, actor.body(pose))
         return image
+
+    def render_yuv420p(self, time_s: float) -> tuple[Image, Image, Image]:
+        """Draw the picture at `time_s` as planes y, u, v (chroma sizes rounded up).
+
+        Limited range; BT.709 from 720 lines up, BT.601 below.
+        """
+        if self._planes is None:
+            self._planes = PlaneCache(self._background)
+        y, u, v = self._planes.planes(self.render(time_s), self._dirty(time_s))
+        return y, u, v
+
+    def _dirty(self, time_s: float) -> tuple[int, int, int, int]:
+        """Bound what differs from the background."""
+        boxes = []
+        for actor, body in zip(self._actors, self._bodies, strict=True):
+            pose = actor.pose(time_s)
+            reach = np.array((1.9, 2.4)) * pose.scale
+            boxes.append((pose.x - reach[0], pose.y - reach[1], pose.x + reach[0], self.height))
+            boxes.append(body.box(actor.body(pose)))
+        if not boxes:
+            return 0, 0, 0, 0
+        found = np.array(boxes)
+        limits = (self.width, self.height)
+        low = np.clip(np.floor(found[:, :2].min(axis=0)), 0, limits).astype(int)
+        high = np.clip(np.ceil(found[:, 2:].max(axis=0)) + 1, 0, limits).astype(int)
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
     def truth(self, time_s: float) -> tuple[FaceTruth, ...]:
         """Tell what `render` draws at `time_s`, one entry per face."""

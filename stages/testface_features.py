@@ -10,9 +10,9 @@ import numpy as np
 from .testface_layer import Floats, Image, Layer, shade_colour, spline
 
 if TYPE_CHECKING:
-    from .testface_head import Pose
     from .testface_identity import Identity
     from .testface_paint import Look
+    from .testface_pose import Pose
 
 _IRIS = 0.074  # radius, in eye-corner distances
 _SPRITE = 96  # px of the eye's picture, which spans 4 iris radii
@@ -48,14 +48,16 @@ class Features:
         folds = flat[cut["folds"]].reshape(2, -1, 2)
         soft = part.lines([spline(f, 3) for f in folds], 0.06 * s, blur=0.04 * s,
                           value=round(15 + 75 * look.smile))  # fmt: skip
-        soft = cv2.max(soft, part.lines([spline(w, 3) for w in wings], 0.03 * s, blur=0.022 * s,
-                                        value=85))  # fmt: skip
-        lids = [spline(0.66 * flat[[36, 37, 38, 39]] + 0.34 * flat[[17, 18, 20, 21]], 4),
-                spline(0.66 * flat[[42, 43, 44, 45]] + 0.34 * flat[[22, 23, 25, 26]], 4)]  # fmt: skip
+        wing = part.lines([spline(w, 3) for w in wings], 0.03 * s, blur=0.022 * s, value=85)
+        pairs = (([36, 37, 38, 39], [17, 18, 20, 21]), ([42, 43, 44, 45], [22, 23, 25, 26]))
+        lids = [spline(0.66 * flat[eye] + 0.34 * flat[brow], 4) for eye, brow in pairs]
         sharp = part.lines(lids, 0.018 * s, blur=0.011 * s, value=105)
-        holes = [spline(n, 4, closed=True) for n in nostrils]
-        sharp = cv2.max(sharp, part.mask(*holes, blur=0.012 * s, value=215))
-        part.blend(shade_colour(self._skin, (0.30, 0.28, 0.40)), cv2.max(soft, sharp))
+        nares = [spline(n, 4, closed=True) for n in nostrils]
+        holes = part.mask(*nares, blur=0.012 * s, value=215)
+        part.blend(
+            shade_colour(self._skin, (0.30, 0.28, 0.40)),
+            cv2.max(cv2.max(soft, wing), cv2.max(sharp, holes)),
+        )
 
     def _brow(self, face: Layer, top: Floats, pose: Pose, side: int) -> None:
         s, down = pose.scale, pose.down() * pose.scale

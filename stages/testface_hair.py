@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from .testface_head import Head, Pose, normals
+from .testface_head import Head, normals
 from .testface_layer import Floats, Image, Layer, enlarge, lay, splat, spline
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .testface_identity import Identity
     from .testface_paint import Light
+    from .testface_pose import Pose
 
 _SHAPE = {  # style: width and height against the skull, lowest row, covers the ears
     "short": (1.06, 1.15, 0.30, False), "side": (1.07, 1.18, 0.30, False),
@@ -103,14 +105,11 @@ class Hair:
         shade = self._shade(pose, light)
         data = np.concatenate([flat, self._uv, shade], axis=-1)
         dense = enlarge(data[:: -1 if pose.yaw > 0 else 1], 3, 3)
-        picture = splat(dense, part, max(1.0, pose.scale / _BUFFER_SCALE))
-        picture = cv2.blur(picture, (3, 3))  # samples sit anywhere in their pixel
-        size = (part.width, part.height)
-        where = cv2.resize(np.ascontiguousarray(picture[..., :2]), size)
-        tone = cv2.remap(self._texture, where, None, cv2.INTER_LINEAR,
-                         borderMode=cv2.BORDER_REFLECT)  # fmt: skip
-        lit = cv2.resize(np.clip(picture[..., 2], 0, 255).astype(np.uint8), size)
-        tone = cv2.multiply(tone, lit, scale=1 / 128)
+        small = splat(dense, part, max(1.0, pose.scale / _BUFFER_SCALE))
+        picture = cv2.resize(cv2.blur(small, (3, 3)), (part.width, part.height))
+        u, v, lit = cv2.split(picture)
+        tone = cv2.remap(self._texture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        tone = cv2.multiply(tone, lit, scale=1 / 128, dtype=cv2.CV_8U)
         lay(part.pixels, self._colour(tone), part.mask(hull))
 
     def _shade(self, pose: Pose, light: Light) -> Floats:
@@ -185,7 +184,7 @@ def _strands(seed: int, curl: float) -> Image:
     return np.clip(128 + total, 40, 235).astype(np.uint8)
 
 
-def _frizz(hull: Floats) -> Floats:
+def _frizz(hull: NDArray[Any]) -> Floats:
     """Give a hull the uneven edge of curls."""
     centre = hull.mean(axis=0)
     closed = np.concatenate([hull, hull[:1]])

@@ -60,7 +60,7 @@ class Layer:
     @property
     def empty(self) -> bool:
         """Tell that nothing worth drawing lies in the picture (cv2 refuses 1 px wide views)."""
-        return self.height < 2 or self.width < 2
+        return bool(self.height < 2 or self.width < 2)
 
     def crop(self, points: NDArray[Any], pad: float) -> Layer:
         """Narrow to the box of `points`, widened by `pad` px."""
@@ -131,18 +131,18 @@ class Layer:
         """Fill an opaque polygon."""
         cv2.fillPoly(self.pixels, [self.fixed(polygon)], colour, cv2.LINE_AA, 4)
 
-    def blend(self, source: Any, mask: Image, opacity: float = 1.0) -> None:
+    def blend(self, source: Any, mask: NDArray[Any], opacity: float = 1.0) -> None:
         """Lay a BGR colour or a picture of the layer's size over it through `mask`."""
         if not isinstance(source, np.ndarray):
             source = self.plain(source).pixels
         if opacity < 1:
-            mask = np.asarray(cv2.convertScaleAbs(mask, alpha=opacity), np.uint8)
+            mask = cv2.convertScaleAbs(mask, alpha=opacity)
         over = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
         under = cv2.multiply(self.pixels, cv2.bitwise_not(over), scale=1 / 255)
         self.pixels[:] = cv2.add(cv2.multiply(source, over, scale=1 / 255), under)
 
 
-def lay(under: Image, over: Image, cover: Image) -> None:
+def lay(under: Image, over: Image, cover: NDArray[Any]) -> None:
     """Lay a picture on `under` in place: copy where covered fully, mix along the edge."""
     cv2.copyTo(over, (cover == 255).view(np.uint8), under)
     edge = cv2.findNonZero((cover - np.uint8(1) < 254).view(np.uint8))

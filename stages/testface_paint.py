@@ -10,7 +10,7 @@ import numpy as np
 
 from .testface_features import Features
 from .testface_hair import Hair
-from .testface_head import Head, Pose, landmarks, normals
+from .testface_head import Head, normals
 from .testface_layer import (
     Floats,
     Image,
@@ -22,13 +22,17 @@ from .testface_layer import (
     splat,
     spline,
 )
+from .testface_pose import Pose, landmarks
 
 if TYPE_CHECKING:
     from .testface_identity import Identity
     from .testface_scene import Body
 
-_EAR = np.array([(-0.02, -0.12, 0.02), (0.05, -0.19, -0.05), (0.12, -0.17, -0.13), (0.155, -0.04, -0.17),
-    (0.135, 0.10, -0.14), (0.085, 0.22, -0.09), (0.055, 0.33, -0.04), (0.01, 0.34, 0.0), (-0.02, 0.2, 0.02)])  # fmt: skip
+_EAR = np.array(  # beyond the side of the head: outwards, down, forwards
+    [(-0.02, -0.12, 0.02), (0.05, -0.19, -0.05), (0.12, -0.17, -0.13), (0.155, -0.04, -0.17),
+     (0.135, 0.10, -0.14), (0.085, 0.22, -0.09), (0.055, 0.33, -0.04), (0.01, 0.34, 0.0),
+     (-0.02, 0.2, 0.02)]
+)  # fmt: skip
 _BUFFER_SCALE = 52.0  # px per eye-corner distance of the shading buffer
 
 

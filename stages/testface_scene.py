@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from .testface_head import Pose
 from .testface_layer import Image, Layer, lay, shade_colour, smoothstep, spline
+from .testface_pose import Pose
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .testface_identity import Identity
     from .testface_paint import Light
 
@@ -64,26 +65,39 @@ class Body:
         cv2.fillPoly(cover, [self._curve(neck)], (255,), cv2.LINE_AA, 4)
         near = cv2.GaussianBlur(shirt, (0, 0), max(0.5, 0.05 * self._scale))
         image = _mix(flesh, np.full_like(flesh, 20), near, 0.35)
-        image = _mix(image, cloth, np.asarray(cv2.dilate(shirt, np.ones((3, 3))), np.uint8), 1.0)
-        image = _mix(image, cv2.convertScaleAbs(cloth, alpha=0.82), cv2.min(hem, shirt), 1.0)
+        image = _mix(image, cloth, cv2.dilate(shirt, np.ones((3, 3))), 1.0)
+        seam = np.asarray(cv2.convertScaleAbs(cloth, alpha=0.82), np.uint8)
+        image = _mix(image, seam, cv2.min(hem, shirt), 1.0)
         return image, np.asarray(cv2.max(cover, shirt), np.uint8)
+
+    def _place(self, pose: Pose) -> tuple[int, int, int]:
+        """Give the px of the top left corner and the number of the view to draw there."""
+        x = pose.x + _LEFT * self._scale
+        y = pose.y + (_TOP - 0.1) * self._scale
+        right, down = (int(np.floor(v * self._phases + 0.5)) for v in (x, y))
+        view = down % self._phases * self._phases + right % self._phases
+        return right // self._phases, down // self._phases, view
+
+    def box(self, pose: Pose) -> tuple[int, int, int, int]:
+        """Bound the body (x0, y0, x1, y1) in px."""
+        x, y, view = self._place(pose)
+        height, width = self._views[view][1].shape
+        return x, y, x + width - 1, y + height - 1
 
     def paint(self, layer: Layer, pose: Pose, chin: Any) -> None:
         """Draw the body under a head at `pose` (x, y only), shaded by the `chin` outline."""
-        at = np.array((pose.x, pose.y - 0.1 * self._scale)) + np.array((_LEFT, _TOP)) * self._scale
-        steps = np.floor(at * self._phases + 0.5).astype(int)
-        (x, y), (px, py) = steps // self._phases, steps % self._phases
-        colour, cover = self._views[py * self._phases + px]
-        height, width = cover.shape
-        part = layer.crop(np.array([(x, y), (x + width - 1, y + height - 1)]), 0)
+        x, y, view = self._place(pose)
+        colour, cover = self._views[view]
+        part = layer.crop(np.array(self.box(pose)).reshape(2, 2), 0)
         if part.empty:
             return
         lay(part.pixels, _cut(colour, part, x, y), _cut(cover, part, x, y))
         part = part.crop(chin, 0.5 * self._scale)
         if not part.empty:
-            shadow = part.mask(chin + (0.0, 0.22 * self._scale), blur=0.06 * self._scale)
-            shadow = cv2.min(shadow, _cut(cover, part, x, y))
-            part.blend(shade_colour(self._skin, 1), np.asarray(shadow, np.uint8), 0.75)
+            below = np.array((0.0, 0.22 * self._scale))
+            shadow = part.mask(chin + below, blur=0.06 * self._scale)
+            on_body = cv2.min(shadow, _cut(cover, part, x, y))
+            part.blend(shade_colour(self._skin, 1), on_body, 0.75)
 
 
 def _cut(picture: Image, part: Layer, x: int, y: int) -> Image:
@@ -114,7 +128,7 @@ def _tones(
     return pair[0], pair[1]
 
 
-def _mix(under: Image, over: Image, mask: Image, opacity: float) -> Image:
+def _mix(under: Image, over: Image, mask: NDArray[Any], opacity: float) -> Image:
     weight = mask.astype(np.float32) * (opacity / 255)
     return np.asarray(cv2.blendLinear(over, under, weight, 1 - weight), np.uint8)
 
@@ -132,7 +146,7 @@ def make_background(kind: str, width: int, height: int, rng: np.random.Generator
     if kind == "room":
         image = _furnish(np.clip(image, 0, 255).astype(np.uint8), rng).astype(np.float32)
     image = image + rng.uniform(-0.5, 0.5, image.shape)  # dither: no bands after encoding
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image, 0, 255), np.uint8)
 
 
 def _furnish(image: Image, rng: np.random.Generator) -> Image:
@@ -171,7 +185,7 @@ def _furnish(image: Image, rng: np.random.Generator) -> Image:
         x += thick + rng.uniform(0, 0.006)
     box(0.0, 0.86, 1.0, 1.0, (84, 104, 128))
     box(0.80, 0.10, 0.86, 0.20, (120, 150, 190))
-    for k in range(26):
+    for _ in range(26):
         angle = -np.pi / 2 + rng.normal(0, 0.75)
         far = rng.uniform(0.10, 0.24)
         tip = np.array((0.90 + 0.55 * far * np.cos(angle), 0.78 + far * np.sin(angle))) * (w, h)
