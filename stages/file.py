@@ -7,7 +7,7 @@ import os
 import threading
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - pydantic resolves the annotation
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import av
@@ -147,9 +147,12 @@ class File(stage.Sink):
         """Raise EncodeError where writing would destroy the file that `frame` comes from."""
         media = frame.tags.get("media")
         for path in (self.params.path, part_path(self.params.path)):
+            same = False
+            # The error below is an OSError too: raised in here it would be swallowed.
             with suppress(OSError):
-                if media is not None and path.samefile(media.path):
-                    raise EncodeError(f"{path} is the input itself: choose another output")
+                same = media is not None and path.samefile(media.path)
+            if same:
+                raise EncodeError(f"{path} is the input itself: choose another output")
 
     def _fitted(self, frame: Frame) -> Frame:
         self.context.warn("pictures of other sizes are scaled to fit the first one's")
