@@ -44,14 +44,14 @@ class AutoSink(stage.Sink):
 
     @classmethod
     def resolve(cls, params: AutoSink.Params, hints: Mapping[str, Any]) -> Resolution:
-        """Return what to use instead; `hints["source"]` is camera, test, file, image, ...
+        """Return what to use instead; `hints["source"]` is camera, test, file, image, ...;
+        `hints["duration"]` is the source's own limit in seconds, where it has one.
 
         A new file is free at the time of asking. Raises DeviceError where only a recording of a
         camera is left that nobody asked for.
         """
         if params.kind == "file":
-            path = free_path()
-            return Resolution("file", {"path": path}, f"writing {path}, the first free name")
+            return _new_file(params, hints, "as asked")
         if params.kind != "auto":
             return Resolution(params.kind, {}, f"{params.kind}, as asked")
         return cls._auto(params, hints)
@@ -63,20 +63,25 @@ class AutoSink(stage.Sink):
         driver = screen_available()
         if driver is not None:
             return Resolution("window", {}, f"a window, because there is a screen ({driver})")
-        source = hints.get("source")
-        if source == "camera":
+        if hints.get("source") == "camera":
             raise DeviceError(
                 "there is no screen to show the camera on, and a camera is recorded only when "
                 "asked: add `--output out.mp4` or `--sink file`"
             )
-        path = free_path()
-        length = f" {params.duration:g} s of the test face" if source == "test" else ""
-        reason = f"writing{length} to {path}, because there is no screen"
-        return Resolution("file", {"path": path}, reason.replace("writing to", "writing"))
+        return _new_file(params, hints, "because there is no screen")
 
     def write(self, frame: Frame) -> None:
         """Refuse: the builder replaces this stage."""
         raise NotImplementedError("`sink` must be resolved before the pipeline starts")
+
+
+def _new_file(params: AutoSink.Params, hints: Mapping[str, Any], why: str) -> Resolution:
+    path = free_path()
+    if hints.get("source") != "test":
+        return Resolution("file", {"path": path}, f"writing {path}, {why}")
+    length_s = hints.get("duration") or params.duration
+    reason = f"writing {length_s:g} s of the test face to {path}, {why}"
+    return Resolution("file", {"path": path}, reason, {"duration": params.duration})
 
 
 def free_path(folder: Path | None = None) -> str:

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from ..pipeline.frame import U8, Frame
     from ._sdl import Display
 
-HELP = [
-    "q, Esc   quit",
-    "n, right  next filter",
-    "p, left   previous filter",
-    "space    pause",
-    "m        mirror this window",
-    "s        statistics",
-    "f        full screen",
-    "h        this help",
+HELP: list[tuple[str, ...]] = [
+    ("q, Esc", "quit"),
+    ("n, right", "next filter"),
+    ("p, left", "previous filter"),
+    ("space", "pause"),
+    ("m", "mirror this window"),
+    ("s", "statistics"),
+    ("f", "full screen"),
+    ("h", "this help"),
 ]
 _REQUESTS = frozenset({"quit", "next_filter", "previous_filter", "pause"})
 _LAST_FRAME_S = 0.5  # how long the end of the stream waits for the main thread to show it
@@ -165,14 +165,14 @@ class Window(stage.Sink):
 
         return panel(HELP if self._overlay_kind == "help" else self._stats())
 
-    def _stats(self) -> list[str]:
+    def _stats(self) -> list[tuple[str, ...]]:
         span_s = self._recent[-1][0] - self._recent[0][0] if self._recent else 0.0
         fps = (len(self._recent) - 1) / span_s if span_s > 0 else 0.0
         latency_s = sum(late for _, late in self._recent) / max(len(self._recent), 1)
         return [
-            f"{fps:.1f} fps",
-            f"{latency_s * 1000:.0f} ms from capture to here",
-            f"{self._shown} shown, {self._skipped} skipped",
+            (f"{fps:.1f} fps",),
+            (f"{latency_s * 1000:.0f} ms from capture to here",),
+            (f"{self._shown} shown, {self._skipped} skipped",),
         ]
 
     def _drop_unseen(self) -> None:

@@ -30,17 +30,26 @@ def test_auto_without_a_screen_is_a_file_of_the_test_face(no_screen, here):
     assert "10 s of the test face" in choice.reason
     assert "vidfilter-001.mp4" in choice.reason
     assert "no screen" in choice.reason
+    assert choice.source_properties == {"duration": 10.0}
     assert not list(here.iterdir())
 
 
 def test_duration_is_told(no_screen, here):
-    assert "2.5 s" in resolve("test", duration=2.5).reason
+    choice = resolve("test", duration=2.5)
+    assert "2.5 s" in choice.reason
+    assert choice.source_properties == {"duration": 2.5}
+
+
+def test_limit_of_the_source_itself_is_told(no_screen, here):
+    cls = stage_class("sink")
+    assert "4 s" in cls.resolve(cls.Params(), {"source": "test", "duration": 4.0}).reason
 
 
 def test_auto_without_a_screen_writes_a_whole_file(no_screen, here):
     choice = resolve("file")
     assert choice.name == "file"
     assert "10 s" not in choice.reason
+    assert not choice.source_properties
 
 
 @pytest.mark.parametrize("driver", ["offscreen", "dummy"])
