@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..builder import walk
 from ..bus import Kind, Message
 from ..errors import MediaError
 from ..runner import Pipeline, State
@@ -66,7 +67,7 @@ class Signals:
 def play(spec: PipelineSpec, output: Output, wishes: Wishes) -> int:
     """Run `spec` to its end; returns the exit code, raises the first error."""
     if wishes.report is not None:
-        _check_report(wishes.report, wishes.overwrite)
+        _check_report(wishes.report, spec, overwrite=wishes.overwrite)
     pipeline = Pipeline(spec)
     report = None
     try:
@@ -152,12 +153,26 @@ def _say_what_is_left(pipeline: Pipeline, output: Output) -> None:
 # --report
 
 
-def _check_report(path: Path, overwrite: bool) -> None:
-    """Find out before the run what would spoil the report after it."""
+def _check_report(path: Path, spec: PipelineSpec, *, overwrite: bool) -> None:
+    """Find out before the run what would spoil the report after it, or what it would spoil."""
+    if any(_same(path, other) for other in _files_of(spec)):
+        raise MediaError(f"--report {path}: the pipeline uses this file; choose another name")
     if not path.parent.is_dir():
         raise MediaError(f"--report {path}: the folder {path.parent} does not exist; create it")
     if path.exists() and not overwrite:
         raise MediaError(f"--report {path}: exists already; add --overwrite or choose another name")
+
+
+def _files_of(spec: PipelineSpec) -> list[str]:
+    """Return the pipeline's own file and what its properties name, files or not."""
+    values = [value for stage in walk(spec.stages) for value in stage.properties.values()]
+    return [spec.where, *(value for value in values if isinstance(value, str))]
+
+
+def _same(path: Path, other: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return path.resolve() == Path(other).resolve() or path.samefile(other)
+    return False
 
 
 def _write_report(report: Report, path: Path | None) -> None:

@@ -36,3 +36,15 @@ def test_the_input_is_never_overwritten(link: str, clip: bytes, folder: Path, vi
     assert outcome.code == 1
     assert "is the input itself: choose another output" in outcome.err
     assert (folder / "in.mp4").read_bytes() == clip
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "out.mp4", "f.yaml"])
+def test_a_report_replaces_no_file_of_the_pipeline(
+    name: str, clip: bytes, folder: Path, vidfilter: Command
+):
+    before = (folder / "f.yaml").read_bytes()
+    outcome = vidfilter("run", "f.yaml", "--overwrite", "--report", f"./{name}")
+    assert outcome.code == 1
+    assert "the pipeline uses this file; choose another name" in outcome.error
+    assert (folder / "in.mp4").read_bytes() == clip
+    assert (folder / "f.yaml").read_bytes() == before
