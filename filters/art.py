@@ -57,8 +57,8 @@ def load_art(folder: Path, image: str) -> U8:
     if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 3:
         raise ConfigError(f"{path}: not an 8-bit colour PNG")
     if pixels.shape[2] == 3:
-        return cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA)
-    return pixels
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA)
+    return np.asarray(pixels, np.uint8)
 
 
 def prepare_art(bgra: U8, kinds: tuple[str, ...], caps: Caps) -> Art:
@@ -92,4 +92,5 @@ def _pyramid(packed: F32) -> tuple[Level, ...]:
         levels.append(Level(np.rint(packed).astype(np.uint8), (w / width, h / height)))
         if min(h, w) < 2 * SMALLEST_LEVEL_PX:
             return tuple(levels)
-        packed = cv2.resize(packed, ((w + 1) // 2, (h + 1) // 2), interpolation=cv2.INTER_AREA)
+        smaller = cv2.resize(packed, ((w + 1) // 2, (h + 1) // 2), interpolation=cv2.INTER_AREA)
+        packed = np.asarray(smaller, np.float32)

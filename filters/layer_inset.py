@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # The skin's colour is measured where the wide cut reaches beyond the region by this much.
 RING = 48
+RELIEF_COLOUR = 0.3
 
 
 class InsetPainter:
@@ -41,7 +42,7 @@ class InsetPainter:
         if rect is None:
             return
         wide = soft_polygon(moved, rect, grow, soften)
-        inner = soft_polygon(moved, rect, grow / 3, soften / 2)
+        inner = soft_polygon(moved, rect, 0, soften / 2)
         back = np.column_stack([np.eye(2) / spec.scale, middle - goal / spec.scale])
         planes = canvas.begin(rect)
         for group in canvas.groups:
@@ -50,7 +51,7 @@ class InsetPainter:
             for index, _ in group.planes:
                 target = window(planes[index], rect, group.step)
                 source = _warped(canvas.source[index], matrix, target)
-                _merge(target, source, *masks, spec.blend)
+                _merge(target, source, *masks, spec.blend, group.kind)
 
 
 def _between(back: F64, rect: Rect, step: int, caps: Caps) -> F64:
@@ -68,15 +69,30 @@ def _warped(plane: U8, matrix: F64, target: U8) -> U8:
     return np.asarray(cv2.warpAffine(plane, matrix, size, flags=WARP, borderMode=border), np.uint8)
 
 
-def _merge(target: U8, source: U8, wide: U8, inner: U8, blend: float) -> None:
+def _merge(target: U8, source: U8, wide: U8, inner: U8, blend: float, kind: str) -> None:
     """Lay `source` over `target`: as it is inside, as relief on what lies below around it."""
-    over, core = (mask.astype(np.float32) / 255 for mask in (wide, inner))
-    if target.ndim == 3:
-        over, core = over[:, :, None], core[:, :, None]
+    over, core = (_weight(mask, target) for mask in (wide, inner))
     below, above = target.astype(np.float32), source.astype(np.float32)
-    relief = above + blend * (below - _ring_mean(source, wide, inner))
-    painted = core * above + (1 - core) * relief
-    target[:] = np.rint(np.clip(below + over * (painted - below), 0, 255)).astype(np.uint8)
+    relief = _less_colour(above - _ring_mean(source, wide, inner), kind)
+    around = above + blend * (below + relief - above)
+    painted = around + core * (above - around)
+    below += over * (painted - below)
+    target[:] = np.rint(np.clip(below, 0, 255, out=below), out=below).astype(np.uint8)
+
+
+def _weight(mask: U8, target: U8) -> F32:
+    weight: F32 = mask * np.float32(1 / 255)
+    return weight if target.ndim == 2 else weight[:, :, None]
+
+
+def _less_colour(relief: F32, kind: str) -> F32:
+    """Keep of the skin's relief the light and shade, and only a little of its colour."""
+    if kind == "uv":
+        relief *= RELIEF_COLOUR
+    elif kind.startswith("bgr"):
+        grey = relief[:, :, :3].mean(axis=2, keepdims=True, dtype=np.float32)
+        relief[:, :, :3] = grey + RELIEF_COLOUR * (relief[:, :, :3] - grey)
+    return relief
 
 
 def _ring_mean(source: U8, wide: U8, inner: U8) -> F32:

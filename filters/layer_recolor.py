@@ -60,14 +60,16 @@ class RecolorPainter:
         if share > 0:
             hole = soft_polygon(rounded(inner), rect, 0, soften / 2)
             keep = cv2.convertScaleAbs(hole, alpha=-share, beta=255)
-            cv2.multiply(mask, cv2.min(keep, 255), dst=mask, scale=1 / 255)
+            cv2.multiply(mask, keep, dst=mask, scale=1 / 255)
         return mask
 
     def _planar(self, canvas: Canvas, rect: Rect, mask: U8) -> None:
         planes = canvas.begin(rect)
         luma = window(planes[0], rect, 1)
         recoloured = self._shade(luma.astype(np.float32), mask)
-        chroma = self._chroma(cv2.resize(recoloured, None, fx=0.5, fy=0.5, interpolation=3))
+        size = (rect.width // 2, rect.height // 2)
+        small = cv2.resize(recoloured, size, interpolation=cv2.INTER_AREA)
+        chroma = self._chroma(np.asarray(small, np.float32))
         group = canvas.groups[1]
         part = self._weaken(at_step(mask, 2))
         for index, channels in group.planes:

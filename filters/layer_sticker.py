@@ -77,7 +77,7 @@ def draw_art(canvas: Canvas, art: Art, matrix: F64) -> None:
     rect = canvas.rect(corners @ matrix.T, margin=0)
     if rect is None or determinant < 1e-9:
         return
-    back = cv2.invertAffineTransform(matrix)
+    back = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
     planes = canvas.begin(rect)
     for group in canvas.groups:
         level = art.level(group.kind, determinant**0.5 / group.step)

@@ -154,6 +154,9 @@ class Points(Strict):
     radius: float = Field(default=0.012, gt=0, le=0.2)
 
 
+LayerSpec = Sticker | Recolor | Pixelate | Inset | Points
+
+
 class Layer(Strict):
     """One layer: exactly one of the kinds."""
 
@@ -170,9 +173,9 @@ class Layer(Strict):
         return self
 
     @property
-    def spec(self) -> Sticker | Recolor | Pixelate | Inset | Points:
+    def spec(self) -> LayerSpec | None:
         """The layer itself."""
-        return next(value for value in self.__dict__.values() if value is not None)
+        return self.sticker or self.recolor or self.pixelate or self.inset or self.points
 
 
 class FilterSpec(Strict):
