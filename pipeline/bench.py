@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,6 @@ from .spec import PipelineSpec, StageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from fractions import Fraction
 
     import av.container
 
@@ -169,7 +169,7 @@ def run_bare(clip: Path, target: Path) -> Measurement:
         video.thread_type = "AUTO"
         decoded = source.decode(video)
         first = next(decoded)
-        stream = _encoder(output, first, video.guessed_rate)
+        stream = _encoder(output, first, video.guessed_rate or Fraction(30))
         meter.start()
         for frame in itertools.chain([first], decoded):
             frame.pict_type = 0
@@ -185,7 +185,7 @@ def _encoder(
     from .caps import Caps
 
     mux, formats = module("stages", "_mux"), module("stages", "_formats")
-    params = stage_class("file").Params(path="bare.mp4")  # type: ignore[call-arg]
+    params = stage_class("file").Params(path="bare.mp4")
     options = formats.encoder_options("libx264", params.preset, params.crf, float(rate))  # type: ignore[attr-defined]
     encoding = mux.Encoding("libx264", options, params.keyframe_interval)  # type: ignore[attr-defined]
     caps = Caps(first.format.name, first.width, first.height, rate)

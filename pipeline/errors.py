@@ -92,9 +92,9 @@ class WeightsError(ModelError, ValueError):
     """A weights file is missing, damaged or belongs to another model."""
 
 
-class EndOfStream(Exception):  # noqa: N818 - a signal, named after the field's term
+class EndOfStream(Exception):
     """No further item will come: the queue ended and is drained."""
 
 
-class Flushing(Exception):  # noqa: N818 - a signal, named after the field's term
+class Flushing(Exception):
     """The queue was flushed: drop what you hold and end."""

@@ -137,7 +137,7 @@ def sink_record(path: list[Any], *, captured: int) -> SinkRecord:
                 causes[node.id, "queue full"] += stats.leaked
     written = sink.frames_in - sum(sink.dropped.values()) - sink.lost
     dropped = [{"stage": s, "cause": c, "count": n} for (s, c), n in causes.items()]
-    total = written + lost + sum(entry["count"] for entry in dropped)
+    total = written + lost + sum(causes.values())
     return SinkRecord(
         id=sink.id,
         name=sink.name,

@@ -148,7 +148,7 @@ class Node:
 
     def _run_consumer(self) -> None:
         inbox = self.inbox
-        assert inbox is not None  # noqa: S101 - set by the builder for all but the source
+        assert inbox is not None
         while True:
             try:
                 item = inbox.get()

@@ -395,7 +395,8 @@ def _stall(node: Node, what: str) -> StallError:
 
 def _dropped(node: Node) -> int:
     leaked = node.inbox.stats().leaked if node.inbox else 0
-    return sum(node.dropped.values()) + leaked
+    # A copy, because the stage may add a cause meanwhile.
+    return sum(list(node.dropped.values())) + leaked
 
 
 def _describe(error: BaseException | None) -> dict[str, Any] | None:
