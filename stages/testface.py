@@ -20,6 +20,7 @@ from .testface_pose import Pose
 from .testface_scene import Body, make_background, sway
 
 BACKGROUNDS = ("room", "plain", "noise")
+_FIRST = 37  # who comes with seed 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class _Actor:
         phrase = float(smoothstep(self._wave(11, time_s, 5.3), -0.25, 0.35))
         syllable = 0.5 + 0.3 * self._wave(12, time_s, 0.37) + 0.2 * self._wave(13, time_s, 0.23)
         mouth = live * phrase * float(np.clip(syllable, 0, 1)) * 0.9
-        smile = live * (0.12 + 0.88 * float(smoothstep(self._wave(14, time_s, 6.7), -0.2, 0.9)))
+        smile = live * (0.22 + 0.78 * float(smoothstep(self._wave(14, time_s, 6.7), -0.2, 0.9)))
         brow = live * float(smoothstep(self._wave(15, time_s, 4.3), 0.45, 0.95))
         gaze = (
             float(np.clip(-pose.yaw / 150, -0.13, 0.13)),
@@ -131,7 +132,8 @@ class FaceScene:
         self._planes: PlaneCache | None = None
         self._light = Light()
         self._actors = [
-            _Actor(seed * 1009 + 17 * k, home, motion) for k, home in enumerate(self._homes(faces))
+            _Actor((seed + _FIRST) * 1009 + 17 * k, home, motion)
+            for k, home in enumerate(self._homes(faces))
         ]
         self._painters = [Painter(actor.identity) for actor in self._actors]
         self._bodies = [

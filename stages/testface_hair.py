@@ -25,6 +25,7 @@ _SHAPE = {  # style: width and height against the skull, lowest row, covers the 
     "bun": (1.03, 1.05, 0.25, False),
 }  # fmt: skip
 _U, _V = 512, 128  # px of the strand texture: around the head, from crown to tip
+_PARTING = {"long": 8.0, "side": -32.0}  # degrees from the middle of the forehead
 _BUFFER_SCALE = 30.0
 
 
@@ -40,8 +41,7 @@ class Hair:
         y = -1.235 + (lowest + 1.235) * row**1.25
         self._cap = self._lift(around, y)
         self._normals = normals(self._cap)
-        sweep = {"short": 0.5, "side": 1.1, "buzz": 0.0}.get(identity.style, 0.12)
-        u = (around / (2 * np.pi) + 0.5 + sweep * row * (1 - row) * 0.35) * _U
+        u = self._flow(around, row)
         self._uv = np.stack([u, row * (_V - 1)], axis=-1).astype(np.float32)
         curl = 1.0 if identity.style == "curls" else 0.0
         self._texture = _strands(identity.seed % 4, curl)
@@ -49,6 +49,14 @@ class Hair:
         angle = np.deg2rad(np.linspace(-92, 92, 121))
         self._line = head.around(angle, self._hairline_y(angle)).astype(np.float32)
         self._line_out = np.stack([np.sin(angle), 0 * angle, np.cos(angle)], 1).astype(np.float32)
+
+    def _flow(self, around: NDArray[Any], row: NDArray[Any]) -> NDArray[Any]:
+        """Number the strands (texture px): they fall from the crown, or fan out from a parting."""
+        if self._who.style in _PARTING:
+            fanned = (around - np.deg2rad(_PARTING[self._who.style])) / (0.38 + 0.62 * row**0.8)
+            return np.asarray((fanned / (2 * np.pi) + 0.5) * _U)
+        sweep = {"short": 0.18, "buzz": 0.0}.get(self._who.style, 0.04)
+        return np.asarray((around / (2 * np.pi) + 0.5 + sweep * row * (1 - row)) * _U)
 
     def _lift(self, around: Any, y: Any) -> Floats:
         """Give points on the surface of the hair; `around` 0 is the front."""
@@ -73,11 +81,16 @@ class Hair:
                          (-0.80, -0.79, -0.70, -0.58, -0.34, -0.12, end - 0.1, end))  # fmt: skip
         if style == "bangs":
             line = np.interp(side, (0, 30, 55, 68, 76, 92), (-0.40, -0.39, -0.30, -0.05, 0.35, 0.8))
+        if style == "long":
+            line = np.interp(np.abs(degrees - _PARTING[style]), (0, 5, 22, 40, 54, 64, 74, 98),
+                             (-0.90, -0.86, -0.76, -0.64, -0.44, -0.14, 0.40, 0.62))  # fmt: skip
         if style == "bun":
             line = line - 0.06 * np.exp(-((degrees / 50) ** 2))
         if style == "side":
             line = line + 0.20 * np.exp(-(((degrees - 30) / 26) ** 2))
-        rough = {"bangs": 0.035, "curls": 0.03, "buzz": 0.006, "bun": 0.008}.get(style, 0.018)
+        rough = {"bangs": 0.035, "curls": 0.03, "buzz": 0.006, "bun": 0.008, "long": 0.008}.get(
+            style, 0.018
+        )
         rng = np.random.default_rng(self._who.seed)
         jag = np.repeat(rng.normal(0, 1, 41), 3)[:121] + 0.7 * rng.normal(0, 1, 121)
         return np.asarray(line + rough * jag)

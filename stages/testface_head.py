@@ -37,10 +37,13 @@ _HALF_FACE = {  # the right half of the picture; the left half mirrors it
     33: (0.0, 0.530), 34: (0.082, 0.512), 35: (0.160, 0.487),
     42: (0.207, 0.022), 43: (0.297, -0.062), 44: (0.405, -0.066), 45: (0.500, -0.004),
     46: (0.412, 0.048), 47: (0.303, 0.054),
-    51: (0.0, 0.668), 52: (0.077, 0.650), 53: (0.182, 0.673), 54: (0.285, 0.729),
+    51: (0.0, 0.668), 52: (0.077, 0.650), 53: (0.182, 0.673), 54: (0.285, 0.724),
     55: (0.195, 0.828), 56: (0.084, 0.868), 57: (0.0, 0.876),
-    62: (0.0, 0.742), 63: (0.079, 0.736), 64: (0.250, 0.733), 65: (0.083, 0.748), 66: (0.0, 0.752),
+    62: (0.0, 0.742), 63: (0.079, 0.736), 64: (0.250, 0.729), 65: (0.083, 0.748), 66: (0.0, 0.752),
 }  # fmt: skip
+_NOSTRIL = ((0.045, 0.525), (0.075, 0.508), (0.115, 0.507), (0.125, 0.522), (0.085, 0.533))
+_WING = ((0.165, 0.40), (0.182, 0.44), (0.186, 0.48), (0.165, 0.52), (0.125, 0.535))
+_FOLD = ((0.21, 0.47), (0.27, 0.55), (0.32, 0.63), (0.355, 0.70), (0.37, 0.78))
 MIRROR = np.array(
     [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42,
      47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62,
@@ -162,7 +165,7 @@ class Head:
             middle = flat[group].mean(axis=0)
             tilt = i.eye_tilt * np.sign(middle[0]) * (flat[group, 0] - middle[0]) / 0.15
             flat[group, 1] = middle[1] + (flat[group, 1] - middle[1]) * i.eye_size - tilt
-        flat[48:, 1] = 0.742 + (flat[48:, 1] - 0.742) * i.lip_fullness
+        flat[48:60, 1] = 0.742 + (flat[48:60, 1] - 0.742) * i.lip_fullness
         flat[48:, 0] *= i.mouth_width
         return np.concatenate([np.zeros((17, 3)), self.on_surface(flat[17:, 0], flat[17:, 1])])
 
@@ -175,13 +178,14 @@ class Head:
         for lips, amount in (((61, 62, 63), -0.012), ((65, 66, 67), 0.018)):
             moves[4, lips, 1] += amount
         self._add_lids(marks, moves)
-        chunks = [(marks, moves)]
-        for name, points in self._extras(marks).items():
-            start = sum(len(c[0]) for c in chunks)
+        extras = self._extras(marks)
+        start = len(marks)
+        for name, points in extras.items():
             self.slices[name] = slice(start, start + len(points))
-            chunks.append((points, self._moves(points)))
-        self._points = np.concatenate([c[0] for c in chunks]).astype(np.float32)
-        self._point_moves = np.concatenate([c[1] for c in chunks], axis=1).astype(np.float32)
+            start += len(points)
+        more = np.concatenate(list(extras.values()))
+        self._points = np.concatenate([marks, more]).astype(np.float32)
+        self._point_moves = np.concatenate([moves, self._moves(more)], 1).astype(np.float32)
 
     @staticmethod
     def _add_lids(marks: Any, moves: Any) -> None:
@@ -192,27 +196,18 @@ class Head:
                 moves[4, bottom, 1] -= 0.012
 
     def _extras(self, marks: Any) -> dict[str, NDArray[np.float64]]:
-        """Name the further points: jaw sections, pupils, nostrils, ears."""
+        """Name the further points: jaw sections, pupils, folds of the skin."""
         angles = np.deg2rad(np.linspace(0, 80, 13))
-        y = np.array([*_JAW_ROWS, *_JAW_ROWS[::-1]])[:, None]
-        sides = np.repeat((-1.0, 1.0), 8)[:, None]
-        rows = self.around(sides * angles, y + 0 * angles).reshape(-1, 3)
-        chin = self.around(np.zeros(9), np.linspace(1.0, 1.238, 9))
+        y = np.repeat([*_JAW_ROWS, *_JAW_ROWS[::-1]], 13)
+        round_ = np.outer(np.repeat((-1.0, 1.0), 8), angles).ravel()
+        outline = self.around(np.r_[round_, np.zeros(9)], np.r_[y, np.linspace(1.0, 1.238, 9)])
+        lines = np.array([_NOSTRIL, _WING, _FOLD])  # (3, 5, 2), the right half
+        lines[:2, :, 0] *= self.identity.nose_width
+        both = np.stack([lines * (-1, 1), lines], axis=1)
+        nostrils, wings, folds = self.on_surface(both[..., 0], both[..., 1]).reshape(3, 10, 3)
         eyes = np.stack([marks[36:42].mean(axis=0), marks[42:48].mean(axis=0)])
-        n = self.identity.nose_width
-        nostril = np.array([(s * n * x, y) for s in (-1, 1) for x, y in
-                            ((0.045, 0.525), (0.075, 0.508), (0.115, 0.507), (0.125, 0.522),
-                             (0.085, 0.533))])  # fmt: skip
-        wing = np.array([(s * n * x, y) for s in (-1, 1) for x, y in
-                         ((0.165, 0.40), (0.185, 0.455), (0.172, 0.515),
-                          (0.125, 0.535))])  # fmt: skip
-        fold = np.array([(s * x, y) for s in (-1, 1) for x, y in
-                         ((0.21, 0.47), (0.29, 0.58), (0.35, 0.69), (0.37, 0.78))])  # fmt: skip
-        return {
-            "jaw": rows, "chin": chin, "pupils": eyes,
-            "nostrils": self.on_surface(*nostril.T), "wings": self.on_surface(*wing.T),
-            "folds": self.on_surface(*fold.T),
-        }  # fmt: skip
+        return {"jaw": outline[:-9], "chin": outline[-9:], "pupils": eyes,
+                "nostrils": nostrils, "wings": wings, "folds": folds}  # fmt: skip
 
     def posed(self, weights: Floats) -> tuple[Floats, Floats]:
         """Apply expression `weights` (len(EXPRESSIONS),): points (P, 3) and mesh."""

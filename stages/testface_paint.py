@@ -97,7 +97,7 @@ class Painter:
         part = layer.crop(np.concatenate([edges, chin]), 2)
         if not part.empty:
             skin = self._shaded(part, surface, mesh, pose, light)
-            face = part.like(np.ascontiguousarray(skin[..., :3]))
+            face = part.like(np.asarray(cv2.cvtColor(skin, cv2.COLOR_BGRA2BGR), np.uint8))
             self._features.paint(face, skin[..., 3], pose.project(points), pose, look)
             cover = part.mask(edges, chin)
             hairline = self._hair.hairline(pose)
@@ -189,7 +189,7 @@ def _albedo(who: Identity, mesh: Floats) -> Floats:
         bell = amount * np.exp(-0.5 * (((x - cx) / sx) ** 2 + ((y - cy) / sy) ** 2))
         skin[:] *= 1 + bell[..., None] * (np.array(factor, np.float32) - 1)
 
-    tint(0.55 * (1 + who.make_up), 0.50, 0.36, 0.16, 0.13, (0.88, 0.87, 1.03))
+    tint(0.55 * (1 + 0.4 * who.make_up), 0.50, 0.36, 0.16, 0.13, (0.88, 0.87, 1.03))
     tint(0.8, 0, 0.43, 0.11, 0.08, (0.91, 0.89, 1.03))
     tint(0.5, 0.36, 0.09, 0.13, 0.05, (0.91, 0.88, 0.93))
     tint(0.3 * (1 + 1.5 * who.make_up), 0.36, -0.07, 0.16, 0.06, (0.84, 0.77, 0.84))
