@@ -42,16 +42,17 @@ class LandmarkModel:
     """
 
     def __init__(self, weights: str | Path = DEFAULT, threads: int = 1) -> None:
-        self._model = load_model(weights, threads)
-        shape = self._model.session.get_inputs()[0].shape
-        size = shape[-1] if isinstance(shape[-1], int) else self._model.spec.get("size")
+        model = load_model(weights, threads)
+        shape = model.session.get_inputs()[0].shape
+        size = shape[-1] if isinstance(shape[-1], int) else model.spec.get("input", {}).get("size")
         if len(shape) != 4 or shape[1] != 1 or not isinstance(size, int):
             raise WeightsError(f"{weights}: input {shape} is no batch of square luma crops")
         self.size = size
-        self.scheme = str(self._model.spec.get("scheme", "ibug68"))
+        self.scheme = str(model.spec.get("scheme", "ibug68"))
         regions = topology(self.scheme)
         self._left_eye, self._right_eye = regions.region("eye.left"), regions.region("eye.right")
-        self.sha256 = self._model.sha256
+        self.sha256, self._session = model.sha256, model.session
+        self._input = model.input_name
         self._outputs = ["landmarks", "presence", "visibility"]
         self._batch = np.zeros((1, 1, size, size), np.float32)
         self._crop = np.empty((size, size), np.uint8)
@@ -62,8 +63,7 @@ class LandmarkModel:
         Raises InferenceError where the network returns a value that is not finite.
         """
         batch = self._fill(luma, crops)
-        feed = {self._model.input_name: batch}
-        points, presence, visibility = self._model.session.run(self._outputs, feed)
+        points, presence, visibility = self._session.run(self._outputs, {self._input: batch})
         if not (np.isfinite(points).all() and np.isfinite(presence).all()):
             raise InferenceError("the landmark network returned a value that is not finite")
         back = [

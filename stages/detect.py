@@ -84,7 +84,8 @@ class Detect(stage.Transform):
 
     def process(self, frame: Frame) -> Frame:
         """Look where one is due; `faces` are those of this frame."""
-        cut = self._cuts.is_cut(frame.luma) or frame.discontinuity
+        alone = "file" in frame.tags  # one picture of a folder
+        cut = self._cuts.is_cut(frame.luma) or frame.discontinuity or alone
         due = cut or self._to_look <= 0
         faces: tuple[Face, ...] = ()
         if due:
@@ -139,9 +140,9 @@ class CutDetector:
 
     def is_cut(self, luma: U8) -> bool:
         """Return whether luma (H, W) shows another scene than the picture before."""
-        step_y = max(luma.shape[0] // (4 * self.HEIGHT), 1)
-        step_x = max(luma.shape[1] // (4 * self.WIDTH), 1)
-        sparse = np.ascontiguousarray(luma[step_y // 2 :: step_y, step_x // 2 :: step_x])
+        step_y = max(luma.shape[0] // (2 * self.HEIGHT), 1)
+        step_x = max(luma.shape[1] // (10 * self.WIDTH), 1)
+        sparse = np.ascontiguousarray(luma[step_y // 2 :: step_y, ::step_x])
         size = (self.WIDTH, self.HEIGHT)
         small = np.asarray(cv2.resize(sparse, size, interpolation=cv2.INTER_AREA), np.float32)
         small = small - small.mean()

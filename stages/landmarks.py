@@ -124,7 +124,7 @@ class Landmarks(stage.Transform):
             self._looked_s = now
             return frame.faces
         if look is None:
-            self.context.warn("landmarks found no faces to start from: put detect before it")
+            self.context.warn("landmarks has no faces to start from: put detect before it")
             return None
         if self._book.visible and not self._book.lost:
             return None
