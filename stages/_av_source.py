@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
+import numpy as np
+from av.codec.context import ThreadType
 from av.stream import Discard, Disposition
 
 from ..pipeline.caps import Caps
@@ -30,10 +32,16 @@ if TYPE_CHECKING:
 
     from ..pipeline.frame import U8
     from ..pipeline.stage import Context
+    from ._tracks import Packet
 
 MAX_DECODER_THREADS = 4
 # How much shorter than announced a stream may end before it counts as cut off.
 _SHORT_S, _SHORT_SHARE = 1.0, 0.05
+_LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "mms", "whep"})
+_NETWORK = {
+    "timeout": (10.0, 10.0),
+    "container_options": {"rtsp_transport": "tcp", "fflags": "nobuffer"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,8 @@ class _Layout:
 def open_container(name: str, **arguments: Any) -> InputContainer:
     """Open `name` for reading; raises DecodeError that says what is wrong with it."""
     try:
-        return av.open(name, **arguments)
+        container: InputContainer = av.open(name, **arguments)
+        return container
     except av.error.InvalidDataError:
         raise DecodeError(f"{name} is no video, picture or other media file") from None
     except (av.error.FFmpegError, OSError) as exc:
@@ -64,33 +73,40 @@ def open_container(name: str, **arguments: Any) -> InputContainer:
 
 def check_readable(path: Path) -> None:
     """Raise MediaError where `path` is no file that could hold anything."""
+    problem = ""
     try:
-        if path.is_dir():
-            raise MediaError(f"{path} is a folder, not a file")
-        if path.is_file() and path.stat().st_size == 0:
-            raise MediaError(f"{path} is empty")
-        if not path.exists():
-            raise MediaError(f"{path} does not exist")
+        if path.stat().st_size == 0 and path.is_file():
+            problem = "it is empty"
+    except FileNotFoundError:
+        problem = "it does not exist"
     except OSError as exc:
-        raise MediaError(f"cannot open {path}: {exc.strerror or exc}") from None
+        problem = exc.strerror or str(exc)
+    if problem:
+        raise MediaError(f"cannot open {path}: {problem}")
 
 
 class MediaReader:
-    """One video file; `open` first, then `frames` once, then `close`."""
+    """One video file or network stream; `open` first, then `frames` once, then `close`.
 
-    def __init__(self, name: str, context: Context, *, live: bool = False) -> None:
-        self.name, self._context, self._live = name, context, live
+    A stream is live where its protocol says so, or where it has no length.
+    """
+
+    def __init__(self, name: str, context: Context) -> None:
+        self.name, self._context = name, context
         self.info = MediaInfo(name)
-        self._options: dict[str, Any] = {}
+        self._live = False
         self._container: InputContainer | None = None
         self._damaged = 0
         self._reached_end = False
 
     def open(self) -> Caps:
         """Decode the first picture; raises MediaError, DecodeError."""
-        if "://" not in self.name:
+        scheme, remote, _ = self.name.partition("://")
+        if not remote:
             check_readable(Path(self.name))
-        self._container = open_container(self.name, **self._options)
+        self._container = open_container(self.name, **(_NETWORK if remote else {}))
+        if remote:
+            self._live = scheme in _LIVE_SCHEMES or self._container.duration is None
         self._stream = self._choose(self._container)
         self._prepare_decoder(self._stream)
         self._pictures = self._decoded()
@@ -116,7 +132,7 @@ class MediaReader:
         raise DecodeError(f"{self.name} has no video{only}")
 
     def _prepare_decoder(self, stream: VideoStream) -> None:
-        stream.codec_context.thread_type = "AUTO"  # type: ignore[assignment]
+        stream.codec_context.thread_type = ThreadType.AUTO
         stream.codec_context.thread_count = min(len(os.sched_getaffinity(0)), MAX_DECODER_THREADS)
         if not self._live:
             for other in stream.container.streams:
@@ -140,7 +156,7 @@ class MediaReader:
             self.time_base = 1 / rate
             self._context.info(f"{self.name} has no timestamps: {float(rate):g} fps are assumed")
         else:
-            self.time_base = stream.time_base or first.time_base
+            self.time_base = stream.time_base or Fraction(1, av.time_base)
         self.rate = rate if self._constant(stream, rate) else None
         self.info.average_rate = stream.average_rate or rate
         self._default_duration = max(1, round(1 / (rate * self.time_base)))
@@ -201,9 +217,11 @@ class MediaReader:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Decode to the end, whatever the container's frame count says."""
-        assert self._container is not None  # noqa: S101 - opened by the caller
+        container = self._container
+        if container is None:
+            return
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in container.demux(self._stream):
                 if packet.is_corrupt:
                     self._damaged += 1
                 yield from self._pictures_of(packet)
@@ -213,9 +231,9 @@ class MediaReader:
             self._context.warn(f"{self.name} ends early: {exc.strerror or exc}")
             yield from self._pictures_of(None)
 
-    def _pictures_of(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def _pictures_of(self, packet: Packet | None) -> list[av.VideoFrame]:
         try:
-            return self._stream.decode(packet)  # type: ignore[arg-type]
+            return self._stream.decode(packet)
         except av.error.EOFError:
             return []
         except av.error.FFmpegError:
@@ -233,7 +251,7 @@ class MediaReader:
             pts, duration = seq, 1
         else:
             pts = self._timeline.place(picture.pts, duration, picture.dts)
-        planes, owner = self._pixels(picture)
+        planes, owner, exclusive = self._pixels(picture)
         return Frame(
             planes,
             pts,
@@ -243,7 +261,8 @@ class MediaReader:
             duration=duration or self._default_duration,
             captured_ns=time.monotonic_ns(),
             owner=owner,
-            tags={"media": self.info},
+            exclusive=exclusive,
+            tags={} if self._live else {"media": self.info},
         )
 
     def _adapt(self, picture: av.VideoFrame) -> av.VideoFrame:
@@ -255,28 +274,20 @@ class MediaReader:
         )
         return picture.reformat(layout.width, layout.height, layout.av_format)
 
-    def _pixels(self, picture: av.VideoFrame) -> tuple[tuple[U8, ...], Any]:
-        chosen, caps = self._layout.plan, self.caps
-        working = chosen.convert(picture)
-        if chosen.grey:
-            return self._pixels_of_grey(working)
-        planes = planes_of(working, caps.pixel_format)
-        turn = self._layout.orientation
-        if not turn and planes[0].shape[:2] == (caps.height, caps.width):
-            return planes, working
-        return self._filled(planes)
-
-    def _filled(self, planes: tuple[U8, ...]) -> tuple[tuple[U8, ...], Any]:
-        buffer, filled = fill(planes, self.caps, self._layout.orientation)
-        for plane in filled:
-            plane.flags.writeable = False
-        return filled, buffer
-
-    def _pixels_of_grey(self, picture: av.VideoFrame) -> tuple[tuple[U8, ...], Any]:
-        luma = planes_of(picture, "gray")[0]
-        height, width = luma.shape
-        neutral = _neutral((height + 1) // 2, (width + 1) // 2)
-        return self._filled((luma, neutral, neutral))
+    def _pixels(self, picture: av.VideoFrame) -> tuple[tuple[U8, ...], Any, bool]:
+        """Return planes in the working format, what owns them, and whether nobody else does."""
+        layout, caps = self._layout, self.caps
+        working = layout.plan.convert(picture)
+        own = working is not picture
+        if layout.plan.grey:
+            planes = _with_neutral_chroma(planes_of(working, "gray")[0])
+        else:
+            planes = planes_of(working, caps.pixel_format, writable=own)
+            upright = not layout.orientation
+            if upright and planes[0].shape[:2] == (caps.height, caps.width):
+                return planes, working, own
+        buffer, planes = fill(planes, caps, layout.orientation)
+        return planes, buffer, True
 
     def _conclude(self, count: int) -> None:
         """Tell what was repaired, and whether the file is cut off."""
@@ -314,10 +325,10 @@ class MediaReader:
         return written
 
 
-def _neutral(height: int, width: int) -> U8:
-    import numpy as np
-
-    return np.full((height, width), 128, np.uint8)
+def _with_neutral_chroma(luma: U8) -> tuple[U8, ...]:
+    height, width = luma.shape
+    neutral = np.full(((height + 1) // 2, (width + 1) // 2), 128, np.uint8)
+    return luma, neutral, neutral
 
 
 def _clock_s(text: str) -> float | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import av
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from ..pipeline.caps import default_matrix
 from ..pipeline.errors import DecodeError
+
+if TYPE_CHECKING:
+    import av
 
 # ITU-T H.273 code points, as FFmpeg numbers them. 5 and 6 are one matrix under two names.
 MATRICES = {0: "rgb", 1: "bt709", 5: "bt601", 6: "bt601"}
@@ -73,7 +76,7 @@ def plan(frame: av.VideoFrame, codec: str) -> Plan:
     transfer = TRANSFERS.get(frame.color_trc)
     if transfer in ("pq", "hlg"):
         raise DecodeError(
-            f"the video is HDR ({transfer.upper()}), which is not supported: convert it to SDR first"
+            f"the video is HDR ({transfer.upper()}): convert it to standard range first"
         )
     form = frame.format
     if form.is_rgb or form.has_palette:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -40,7 +40,8 @@ class Orientation:
 def orientation_of(picture: av.VideoFrame) -> Orientation:
     """Read the display matrix of `picture`; angles between quarter turns are rounded."""
     try:
-        data = bytes(picture.side_data["DISPLAYMATRIX"])
+        extras: Any = picture.side_data
+        data = bytes(extras["DISPLAYMATRIX"])
     except (KeyError, ValueError):  # ValueError: PyAV does not know some other side data
         return _quarter_turn(picture.rotation)
     # (x, y) goes to (a x + c y, b x + d y), y down.

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
-from av.codec.context import Flags
+from av.codec.context import Flags, ThreadType
 
 from ._colour import MATRIX_CODES, PRIMARY_CODES, RANGE_CODES, TRANSFER_CODES, UNSPECIFIED
-from ._formats import Container
 from ._planes import FULL_RANGE, picture_of
 from ._tracks import CopiedTracks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from av.container import OutputContainer
+
     from ..pipeline.caps import Caps
     from ..pipeline.frame import Frame
     from ..pipeline.stage import Context
+    from ._formats import Container
+    from ._tracks import Packet
 
 # libx264 tells its pictures' types itself; one taken over from the decoder would be obeyed.
 _ANY_TYPE, _KEY_TYPE = 0, 1
@@ -42,18 +45,19 @@ def part_path(path: Path) -> Path:
 
 
 def open_encoder(
-    output: av.container.OutputContainer, encoding: Encoding, caps: Caps, time_base: Fraction,
+    output: OutputContainer, encoding: Encoding, caps: Caps, time_base: Fraction,
     rate: Fraction,
 ) -> av.VideoStream:  # fmt: skip
     """Add a video stream for frames of `caps`; `rate` in frames per second may be a guess."""
-    stream = output.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
+    added: Any = output.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
+    stream: av.VideoStream = added
     coder = stream.codec_context
     coder.width, coder.height = caps.width, caps.height
     coder.pix_fmt = _encoder_format(encoding.codec, caps)
     coder.time_base = time_base
     coder.gop_size = max(1, int(rate * Fraction(encoding.key_interval_s)))
     coder.flags |= Flags.frame_duration
-    coder.thread_type = "AUTO"
+    coder.thread_type = ThreadType.AUTO
     coder.sample_aspect_ratio = caps.sample_aspect
     coder.colorspace = MATRIX_CODES[caps.matrix]
     coder.color_range = RANGE_CODES[caps.color_range]
@@ -90,17 +94,19 @@ class Writer:
         self._kind, self._encoding, self._caps, self._context = kind, encoding, caps, context
         self._tracks: CopiedTracks | None = None
         self._output = av.open(str(self.part), "w", kind.name, container_options=kind.options)
-        self._end = Fraction(0)
+        self._end_ticks = 0
 
     def begin(self, frame: Frame, *, copy_tracks: bool) -> None:
         """Set up streams for `frame` and what follows it."""
         media = frame.tags.get("media")
         self._media = media
         self._unit = encoder_time_base(frame)
+        self._tick_s = float(self._unit)
+        self._source_base, self._ratio = frame.time_base, frame.time_base / self._unit
         rate = self._caps.framerate or (media and media.average_rate) or Fraction(30)
         self._stream = open_encoder(self._output, self._encoding, self._caps, self._unit, rate)
         self._coder = self._stream.codec_context
-        self._format = self._coder.pix_fmt
+        self._format = str(self._coder.pix_fmt)
         # A steady stream's key frames are counted by the encoder; others need a look at the time.
         self._steady = self._caps.framerate is not None and not self._caps.live
         self._key_ticks = max(1, int(Fraction(self._encoding.key_interval_s) / self._unit))
@@ -111,14 +117,21 @@ class Writer:
 
     def write(self, frame: Frame) -> None:
         """Encode `frame` and write what is ready."""
+        if frame.time_base != self._source_base:
+            self._source_base, self._ratio = frame.time_base, frame.time_base / self._unit
+        pts, duration = self._ticks(frame.pts), self._ticks(frame.duration or 0)
         picture = picture_of(frame, self._format)
-        ratio = frame.time_base / self._unit
-        picture.pts = pts = round(frame.pts * ratio)
-        picture.duration = duration = round((frame.duration or 0) * ratio)
-        picture.time_base = self._unit
+        picture.pts, picture.duration, picture.time_base = pts, duration, self._unit
         picture.pict_type = _ANY_TYPE if self._steady else self._picture_type(pts)
-        self._end = (pts + duration) * self._unit
+        self._end_ticks = pts + duration
         self._mux(self._stream.encode(picture))
+
+    def _ticks(self, value: int) -> int:
+        """Rescale `value` from the frame's time base to the encoder's; exact where it can be."""
+        ratio = self._ratio
+        if ratio.denominator == 1:
+            return value * ratio.numerator
+        return round(value * ratio)
 
     def _picture_type(self, pts: int) -> int:
         if pts < self._next_key:
@@ -126,21 +139,21 @@ class Writer:
         self._next_key = pts + self._key_ticks
         return _KEY_TYPE
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: list[Packet]) -> None:
         for packet in packets:
+            ticks = packet.dts  # in the encoder's unit until the muxer rescales it
             self._output.mux_one(packet)
-        if packets and self._tracks is not None:
-            last = packets[-1]
-            self._tracks.feed(float(last.dts * last.time_base) + _AUDIO_AHEAD_S)
+            if self._tracks is not None and ticks is not None:
+                self._tracks.feed(ticks * self._tick_s + _AUDIO_AHEAD_S)
 
     def finish(self) -> None:
         """Drain the encoder, end all tracks and give the file its name."""
         self._mux(self._stream.encode(None))
         if self._tracks is not None:
             whole = self._media is not None and self._media.complete
-            self._tracks.finish(None if whole else float(self._end))
+            self._tracks.finish(None if whole else self._end_ticks * self._tick_s)
         self.close()
-        os.replace(self.part, self.path)
+        self.part.replace(self.path)
 
     def close(self) -> None:
         """Close the part file as it is."""

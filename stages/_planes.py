@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
-from ..pipeline.frame import U8
-
 if TYPE_CHECKING:
-    from ..pipeline.frame import Frame
+    from av.video.plane import VideoPlane
+
+    from ..pipeline.frame import U8, Frame
 
 _CHANNELS = {"yuv420p": (1, 1, 1), "nv12": (1, 2), "bgr24": (3,), "bgra": (4,), "gray": (1,)}
 # What an encoder calls a working format in full range.
 FULL_RANGE = {"yuv420p": "yuvj420p"}
 
 
-def planes_of(picture: av.VideoFrame, pixel_format: str) -> tuple[U8, ...]:
-    """Return read-only views of the planes of `picture`, without the padding of its rows."""
+def planes_of(
+    picture: av.VideoFrame, pixel_format: str, *, writable: bool = False
+) -> tuple[U8, ...]:
+    """Return views of the planes of `picture`, without the padding of its rows.
+
+    Ask for `writable` only where nobody else, the decoder included, holds the picture.
+    """
     return tuple(
-        _view(plane, channels)
+        _view(plane, channels, writable)
         for plane, channels in zip(picture.planes, _CHANNELS[pixel_format], strict=True)
     )
 
 
-def _view(plane: av.video.plane.VideoPlane, channels: int) -> U8:
+def _view(plane: VideoPlane, channels: int, writable: bool) -> U8:
     stride = plane.line_size
     height, width = plane.height, plane.width
     offset = 0 if stride > 0 else (1 - height) * stride  # bottom-up pictures
-    shape, strides = (height, width), (stride, 1)
+    shape: tuple[int, ...] = (height, width)
+    strides: tuple[int, ...] = (stride, 1)
     if channels > 1:
-        shape, strides = (height, width, channels), (stride, channels, 1)  # type: ignore[assignment]
-    view: U8 = np.ndarray(shape, np.uint8, buffer=plane, offset=offset, strides=strides)
-    view.flags.writeable = False
+        shape, strides = (height, width, channels), (stride, channels, 1)
+    buffer: Any = plane  # it has the buffer protocol, which its type does not tell
+    view: U8 = np.ndarray(shape, np.uint8, buffer=buffer, offset=offset, strides=strides)
+    view.flags.writeable = writable
     return view
 
 
@@ -63,9 +70,7 @@ def _wrappable(buffer: U8, frame: Frame) -> bool:
 
 def _copied(frame: Frame, av_format: str) -> av.VideoFrame:
     picture = av.VideoFrame(frame.caps.width, frame.caps.height, av_format)
-    channels = _CHANNELS[frame.caps.pixel_format]
-    for theirs, mine, count in zip(picture.planes, frame.planes, channels, strict=True):
-        view = _view(theirs, count)
-        view.flags.writeable = True
-        np.copyto(view, mine)
+    targets = planes_of(picture, frame.caps.pixel_format, writable=True)
+    for target, plane in zip(targets, frame.planes, strict=True):
+        np.copyto(target, plane)
     return picture

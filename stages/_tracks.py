@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
@@ -10,13 +10,15 @@ from av.stream import Discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
 
     from av.container import OutputContainer
-    from av.packet import Packet
     from av.stream import Stream
 
     from ..pipeline.stage import Context
     from ._formats import Container
+
+    Packet: TypeAlias = av.Packet[Any]
 
 # Tags that describe the old container, or the bytes of the old video.
 _STALE = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate", "vendor_id")
@@ -35,11 +37,11 @@ def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
 class _Transcoder:
     """Turns the packets of one audio track into packets of a codec that the output takes."""
 
-    def __init__(self, source: Stream, output: OutputContainer, codec: str) -> None:
-        assert isinstance(source, av.AudioStream)  # noqa: S101 - for the type checker
+    def __init__(self, source: av.AudioStream, output: OutputContainer, codec: str) -> None:
         rate = 48000 if codec == "libopus" else source.codec_context.sample_rate
         layout = source.codec_context.layout.name
-        self.target = output.add_stream(codec, rate=rate, layout=layout)
+        added: Any = output.add_stream(codec, rate=rate, layout=layout)
+        self.target: av.AudioStream = added
         context = self.target.codec_context
         context.open()
         self._source = source
@@ -77,7 +79,7 @@ class CopiedTracks:
                 stream.discard = Discard.all
         self._copy_description()
         self._packets = self._read()
-        self._next: Packet | None = next(self._packets, None)
+        self._next = next(self._packets, None)
 
     def _add(self, stream: Stream) -> None:
         name = stream.codec_context.name if stream.codec_context else "an unknown codec"
@@ -96,7 +98,7 @@ class CopiedTracks:
 
     def _transcode(self, stream: Stream, name: str) -> Stream | None:
         suffix = self._kind.name
-        if stream.type != "audio" or stream.codec_context is None:
+        if not isinstance(stream, av.AudioStream) or stream.codec_context is None:
             self._context.warn(f"{suffix} cannot hold {name} {stream.type}: the track is left out")
             return None
         self._context.warn(
@@ -112,7 +114,8 @@ class CopiedTracks:
         if chapters:
             self._output.set_chapters(chapters)
 
-    def _read(self) -> Iterator[Packet]:
+    def _read(self) -> Iterator[tuple[float, Packet]]:
+        """Yield packets with their decoding times in seconds."""
         wanted = [self._input.streams[index] for index in self._seconds]
         if not wanted:
             return
@@ -121,7 +124,7 @@ class CopiedTracks:
                 if packet.dts is None:
                     packet.dts = packet.pts
                 if packet.dts is not None:
-                    yield packet
+                    yield packet.dts * self._seconds[packet.stream_index], packet
         except av.error.FFmpegError:
             return  # the source tells the user that the file is damaged
 
@@ -133,11 +136,11 @@ class CopiedTracks:
 
     def feed(self, until_s: float) -> None:
         """Write the packets that decode before `until_s`."""
-        packet = self._next
-        while packet is not None and packet.dts * self._seconds[packet.stream_index] < until_s:
-            self._write(packet)
-            packet = next(self._packets, None)
-        self._next = packet
+        item = self._next
+        while item is not None and item[0] < until_s:
+            self._write(item[1])
+            item = next(self._packets, None)
+        self._next = item
 
     def finish(self, until_s: float | None) -> None:
         """Write what remains, up to `until_s` where given."""

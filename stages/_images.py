@@ -1,0 +1,159 @@
+"""Frames from a picture, or from a folder of pictures of any size."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ..pipeline.caps import Caps
+from ..pipeline.errors import DecodeError, MediaError
+from ..pipeline.frame import Frame
+from ._av_source import check_readable
+from ._geometry import Orientation, even, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from fractions import Fraction
+    from pathlib import Path
+
+    from ..pipeline.frame import U8
+    from ..pipeline.stage import Context
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+_UPRIGHT = Orientation()
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether the name of `path` is that of a picture."""
+    return path.suffix.lower() in SUFFIXES
+
+
+class ImagesReader:
+    """Pictures in the natural order of their names, one frame each.
+
+    A picture of a folder comes as bgr24 in its own size (odd sizes padded): `frame.caps` may
+    differ from frame to frame. A single picture with transparency comes as bgra.
+    `tags["file"]` is the name.
+    """
+
+    def __init__(self, path: Path, context: Context, fps: Fraction) -> None:
+        self._path, self._context, self._fps = path, context, fps
+        self._files: list[Path] = []
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long the pictures last at the frame rate."""
+        return float(len(self._files) / self._fps)
+
+    def open(self) -> Caps:
+        """Find the pictures and read the first; raises MediaError, DecodeError."""
+        if self._path.is_dir():
+            self._files = _pictures_in(self._path)
+        else:
+            check_readable(self._path)
+            self._files = [self._path]
+        self._alpha = not self._path.is_dir()
+        self._skipped = 0
+        self._images = self._read_all()
+        first = next(self._images, None)
+        if first is None:
+            raise DecodeError(f"{self._path} holds no picture that can be read")
+        self._first = first
+        return self._caps(first[1])
+
+    def _read_all(self) -> Iterator[tuple[Path, U8]]:
+        for file in self._files:
+            image = read_picture(file, alpha=self._alpha)
+            if image is not None:
+                yield file, image
+                continue
+            self._skipped += 1
+            self._context.warn(f"{file} is no picture that can be read: skipped")
+
+    def _caps(self, image: U8) -> Caps:
+        height, width = image.shape[:2]
+        name = "bgra" if image.shape[2] == 4 else "bgr24"
+        return Caps(name, even(width), even(height), self._fps, "rgb", "full", transfer="srgb")
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield one frame per readable picture."""
+        item: tuple[Path, U8] | None = self._first
+        seq = 0
+        del self._first
+        while item is not None and not self._context.stopping:
+            yield self._frame(*item, seq)
+            seq += 1
+            item = next(self._images, None)
+        if self._skipped:
+            self._context.tag("skipped_pictures", self._skipped)
+
+    def _frame(self, file: Path, image: U8, seq: int) -> Frame:
+        caps = self._caps(image)
+        buffer, planes = image, (image,)
+        if image.shape[:2] != (caps.height, caps.width):
+            buffer, planes = fill(planes, caps, _UPRIGHT)  # type: ignore[assignment]
+        return Frame(
+            planes,
+            seq,
+            1 / self._fps,
+            seq,
+            caps,
+            duration=1,
+            captured_ns=time.monotonic_ns(),
+            owner=buffer,
+            exclusive=True,
+            discontinuity=True,
+            tags={"file": file.name},
+        )
+
+    def interrupt(self) -> None:
+        """Do nothing: reading a picture never blocks for long."""
+
+    def close(self) -> None:
+        """Do nothing: pictures are read whole."""
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    try:
+        found = [path for path in folder.iterdir() if is_picture(path) and path.is_file()]
+    except OSError as exc:
+        raise MediaError(f"cannot list {folder}: {exc.strerror}") from None
+    if not found:
+        kinds = " ".join(sorted(SUFFIXES))
+        raise DecodeError(f"folder {folder} holds no pictures ({kinds})")
+    return sorted(found, key=lambda path: _natural(path.name))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return a sort key that puts `2.png` before `10.png`."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def read_picture(path: Path, *, alpha: bool) -> U8 | None:
+    """Return (H, W, 3) BGR, upright; (H, W, 4) where it has alpha and that is wanted.
+
+    None where the file is no readable picture.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+        if not data.size:
+            return None
+        if alpha:
+            image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+            if image is not None and image.ndim == 3 and image.shape[2] == 4:
+                return _eight_bits(image)
+        found: U8 | None = cv2.imdecode(data, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+    except (OSError, cv2.error):
+        return None
+    return found
+
+
+def _eight_bits(image: np.ndarray) -> U8:
+    if image.dtype == np.uint16:
+        return (image >> 8).astype(np.uint8)
+    return image.astype(np.uint8)

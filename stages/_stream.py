@@ -1,0 +1,54 @@
+"""Frames of a network address: a live stream, or a file that lies elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._av_source import MediaReader
+from ._newest import NewestFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..pipeline.caps import Caps
+    from ..pipeline.frame import Frame
+    from ..pipeline.stage import Context
+
+PATIENCE_S = 10.0
+
+
+class StreamReader:
+    """A URL; of a live stream only the newest frame is kept, of a file none is lost."""
+
+    def __init__(self, url: str, context: Context) -> None:
+        self._context = context
+        self._media = MediaReader(url, context)
+        self._newest = NewestFrame(url, context, PATIENCE_S)
+        self._live = False
+
+    @property
+    def duration_s(self) -> float | None:
+        """Length of a file, None for a live stream."""
+        return None if self._live else self._media.duration_s
+
+    def open(self) -> Caps:
+        """Connect and decode the first picture; raises MediaError."""
+        caps = self._media.open()
+        self._live = caps.live
+        if self._live:
+            self._newest.start(self._media.frames())
+        return caps
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames."""
+        return self._newest.frames() if self._live else self._media.frames()
+
+    def interrupt(self) -> None:
+        """Wake a wait for the next frame."""
+        if self._live:
+            self._newest.interrupt()
+
+    def close(self) -> None:
+        """Disconnect, unless the reading thread still holds the connection."""
+        if self._newest.close():
+            self._media.close()
