@@ -6,7 +6,7 @@ import os
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
@@ -95,11 +95,18 @@ class Capture(stage.Source):
     params: Params
     shorthand: ClassVar[str | None] = "source"
     _reader: Reader | None = None
+    _kind = "file"
 
     def open(self) -> Caps:
         """Open `source`; raises MediaError, DecodeError, DeviceError."""
-        self._reader = self._choose(self.params.source)
+        if self._reader is None:
+            self._reader = self._choose(self.params.source)
         return self._reader.open()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what kind of source it is, so that `sink: auto` can choose; opens nothing."""
+        self._reader = self._choose(self.params.source)
+        return {"source": self._kind, "source_name": self.params.source}
 
     def _choose(self, source: str) -> Reader:
         if source == "auto":
@@ -126,6 +133,7 @@ class Capture(stage.Source):
     def _rendered(self) -> Reader:
         from ._rendered import RenderedReader
 
+        self._kind = "test"
         params = self.params
         return RenderedReader(self.context, params.width, params.height, self._fps, params.faces)
 
@@ -133,6 +141,7 @@ class Capture(stage.Source):
         from ._camera import CameraReader, find_camera
 
         params, device = self.params, find_camera(which)
+        self._kind = "camera"
         return CameraReader(device, self.context, params.width, params.height, self._fps)
 
     def _stream(self, url: str) -> Reader:
