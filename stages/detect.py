@@ -76,7 +76,9 @@ class Detect(stage.Transform):
     def start(self, caps: Caps) -> Caps:
         """Load the detector."""
         self._detector = registry.module("models", "detector").FaceDetector()
-        self._settings = {"detect": self.params.model_dump()}
+        sha256 = self._detector.model.sha256
+        self._settings = {"detect": {**self.params.model_dump(), "sha256": sha256}}
+        self.context.tag("model_sha256", sha256)
         self._cuts = CutDetector()
         self._to_look = 0
         self._long_side = self._size_between = self._base_size()
@@ -103,7 +105,10 @@ class Detect(stage.Transform):
         params = self.params
         with self._lock:
             found = self._detector.detect(
-                frame.luma, long_side, min_score=params.min_score, max_faces=params.max_faces
+                frame.luma,
+                long_side=long_side,
+                min_score=params.min_score,
+                max_faces=params.max_faces,
             )
         rows = zip(found.boxes_xyxy_px, found.scores.tolist(), found.keypoints_px, strict=True)
         wide_enough = [row for row in rows if row[0][2] - row[0][0] >= params.min_face_px]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class World:
     blind: set[int] = field(default_factory=set)
     scenes: list[int] = field(default_factory=list)
     looks: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     runs: int = 0
     tags: list[dict[str, Any]] = field(default_factory=list)
 
@@ -93,9 +95,12 @@ def install(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the stages see `world` through its perfect models."""
 
     class Detector:
+        model = SimpleNamespace(sha256="perfect")
+
         def detect(
-            self, luma: Any, long_side: int, min_score: float, max_faces: int
+            self, luma: Any, *, long_side: int, min_score: float, max_faces: int
         ) -> detector.Detections:
+            world.sizes.append(long_side)
             return world.detect(luma, min_score)
 
     class Network(landmarks.LandmarkModel):
