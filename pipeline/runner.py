@@ -197,8 +197,11 @@ class Pipeline:
             elapsed_s=round(end - self._started_at, 3) if self._started_at else 0.0,
             warnings=list(self._warnings),
             error=_describe(self._error),
-            stopped=("drained", "at once")[self._stop_level - 1] if self._stop_level else None,
+            stopped=None if self._stopped_at is None else self._manner(),
         )
+
+    def _manner(self) -> str:
+        return "at once" if self._stop_level == 2 else "drained"
 
     def snapshot(self) -> dict[str, Any]:
         """Return live figures for a progress display; cheap."""

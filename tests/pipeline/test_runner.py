@@ -145,7 +145,9 @@ def test_pause_holds_the_source():
 
 def test_frames_can_be_pulled():
     spec = line(stage("t-source", frames=25), stage("t-transform"), stage("appsink"))
-    assert [frame.seq for frame in Pipeline(spec).frames()] == list(range(25))
+    pipeline = Pipeline(spec)
+    assert [frame.seq for frame in pipeline.frames()] == list(range(25))
+    assert pipeline.report().stopped is None
 
 
 def test_a_reader_may_leave_early():
