@@ -17,6 +17,7 @@ from ..pipeline.frame import Pose
 from .topology import topology
 
 F64 = NDArray[np.float64]
+Row = tuple[float, float, float]
 
 _HALF_FACE = {  # the half at smaller x, and the midline; the rest mirrors it
     0: (-0.852, 0.020, -0.686), 1: (-0.840, 0.239, -0.638), 2: (-0.805, 0.443, -0.622),
@@ -70,17 +71,35 @@ def head_pose(landmarks_px: NDArray[np.floating]) -> tuple[Pose, F64]:
     the person's own face differs from the mean face) and the points turned frontal and upright
     (68, 2) in units of the outer eye corners' distance, the mean face's depth assumed.
     """
-    left, stretch, right = np.linalg.svd((_SOLVER @ landmarks_px).T, full_matrices=False)
-    (a, b, c), (d, e, f) = (left @ right).tolist()
+    scale, (a, b, c), (d, e, f) = _scaled_rotation((_SOLVER @ landmarks_px).T.tolist())
     turned = (b * f - c * e, c * d - a * f, a * e - b * d)  # third row of the rotation
     pose = Pose(
         yaw_deg=math.degrees(math.atan2(-turned[0], turned[2])),
         pitch_deg=-math.degrees(math.asin(min(max(turned[1], -1.0), 1.0))),
         roll_deg=math.degrees(math.atan2(-b, e)),
     )
-    scale = max(float(stretch.mean()), 1e-6)
     area = math.copysign(max(abs(turned[2]), _MIN_AREA), turned[2])
     back = np.array(((e, -b), (-d, a))) / area
     flat = landmarks_px / scale - _FACE[:, 2:] * (c, f)
     flat = (flat - (flat[36] + flat[45]) / 2) @ back.T
     return pose, flat
+
+
+def _scaled_rotation(camera: list[list[float]]) -> tuple[float, Row, Row]:
+    """Return the scale and the two orthonormal rows nearest to a 2x3 camera (polar factors).
+
+    Plain numbers: many times quicker than a singular value decomposition by NumPy.
+    """
+    u, v = camera
+    uu, uv, vv = _dot(u, u), _dot(u, v), _dot(v, v)
+    root = math.sqrt(max(uu * vv - uv * uv, 1e-12))
+    twice = math.sqrt(uu + vv + 2 * root)  # trace of the square root of camera x its transpose
+    p, q, r = ((x / (root * twice)) for x in (vv + root, -uv, uu + root))
+    (a, b, c), (d, e, f) = u, v
+    across = (p * a + q * d, p * b + q * e, p * c + q * f)
+    down = (q * a + r * d, q * b + r * e, q * c + r * f)
+    return max(twice / 2, 1e-6), across, down
+
+
+def _dot(u: list[float], v: list[float]) -> float:
+    return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
