@@ -21,7 +21,7 @@ NMS_IOU = 0.45
 MERGE_IOU = 0.7
 MAX_CANDIDATES = 400
 
-TIGHT_TO_HAND_DRAWN = np.array([-0.03, -0.22, 0.03, 0.02], np.float32)
+TIGHT_TO_HAND_DRAWN = np.array([0.0, -0.2, 0.0, 0.0], np.float32)
 """Moves of x0, y0, x1, y1 in widths and heights of the tight box of 68 landmarks."""
 
 
@@ -82,9 +82,11 @@ class FaceDetector:
         """Find the faces of a luma picture (H, W) uint8 scaled to `long_side` px.
 
         `min_score` defaults to the threshold of the spec. Boxes end at the picture's border.
-        Raises ValueError for an empty picture or one that is not (H, W) uint8.
+        Raises ValueError for an empty picture, one that is not (H, W) uint8, or a side below 1.
         """
         check_luma(luma)
+        if long_side < 1:
+            raise ValueError(f"long_side must be at least 1 px, not {long_side}")
         limit = self.default_score if min_score is None else min_score
         inverse = self._fill(luma, long_side)
         (rows,) = self.model.session.run(None, {self.model.input_name: self._canvas})
@@ -139,26 +141,27 @@ def decode(rows: Array, cells: Array) -> tuple[Array, Array]:
     size, both in strides, and key points in half boxes from the box centre.
     """
     centre = cells[:, :2] + rows[:, 1:3] * cells[:, 2:]
-    half = np.exp(np.minimum(rows[:, 3:5], MAX_LOG_SIZE)) * (cells[:, 2:] / 2)
-    points = centre[:, None] + rows[:, 5:].reshape(-1, 5, 2) * half[:, None]
+    half: Array = np.exp(np.clip(rows[:, 3:5], -MAX_LOG_SIZE, MAX_LOG_SIZE)) * (cells[:, 2:] / 2)
+    points: Array = centre[:, None] + rows[:, 5:].reshape(-1, 5, 2) * half[:, None]
     return np.concatenate([centre - half, centre + half], 1), points
 
 
 def merge(boxes: Array, scores: Array, max_faces: int) -> tuple[Array, NDArray[np.intp]]:
     """Suppress weaker boxes of the same face, best first; return boxes (M, 4) and their rows.
 
-    Each box left is the score-weighted mean of those that overlap it by MERGE_IOU or more.
+    Boxes come best first. Each one left is the score-weighted mean of those that overlap it by
+    MERGE_IOU or more.
     """
-    iou = _pairwise_iou(boxes)
-    free = np.ones(len(boxes), bool)
-    kept = []
-    for i in range(len(boxes)):
-        if free[i] and len(kept) < max_faces:
-            kept.append(i)
-            free &= iou[i] < NMS_IOU
-    rows = np.array(kept, np.intp)
-    weights = np.where(iou[rows] >= MERGE_IOU, scores, 0).astype(np.float32)
-    return (weights @ boxes) / weights.sum(1, keepdims=True), rows
+    merged, kept = [], []
+    free = np.arange(len(boxes))
+    while len(free) and len(kept) < max_faces:
+        kept.append(free[0])
+        iou = _iou(boxes[free[0]], boxes[free])
+        near = free[iou >= MERGE_IOU]
+        weights = scores[near]
+        merged.append(weights @ boxes[near] / weights.sum())
+        free = free[iou < NMS_IOU]
+    return np.array(merged, np.float32).reshape(-1, 4), np.array(kept, np.intp)
 
 
 def to_picture(points: Array, scale: tuple[float, float]) -> Array:
@@ -168,12 +171,14 @@ def to_picture(points: Array, scale: tuple[float, float]) -> Array:
     return moved.astype(np.float32)
 
 
-def _pairwise_iou(boxes: Array) -> Array:
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    inter = np.clip(high - low, 0, None).prod(2)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    iou: Array = inter / np.maximum(area[:, None] + area[None] - inter, 1e-6)
+def _iou(box: Array, boxes: Array) -> Array:
+    """Return IoU (N,) of one box (4,) with boxes (N, 4); a box always meets itself."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    size = np.maximum(high - low, 0)
+    inter = size[:, 0] * size[:, 1]
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    area = (box[2] - box[0]) * (box[3] - box[1]) + width * height
+    iou: Array = inter / np.maximum(area - inter, 1e-9)
     return iou
 
 

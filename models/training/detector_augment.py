@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
+Rect = tuple[int, int, int, int]
+Trusted = tuple[float, float, float, float]
 MIN_FACE_PX = 7.0  # smaller faces are shown, but the network may say what it likes about them
 MAX_FACES = 24
 FLIP = [1, 0, 2, 4, 3]
-SHARE = {"scene": 0.50, "scene68": 0.08, "portrait": 0.22, "negative": 0.14, "render": 0.06}
+SHARE = {"scene": 0.56, "scene68": 0.07, "portrait": 0.2, "negative": 0.12, "render": 0.05}
 
 
 @dataclass(slots=True)
@@ -51,7 +53,7 @@ class Augmenter:
     def canvas(self, size: int) -> Canvas:
         """Return one canvas of size x size px."""
         out = Canvas(self._background(size), *(np.zeros(s, np.float32) for s in _EMPTY))
-        if self.rng.random() < 0.45:
+        if self.rng.random() < 0.6:
             x, y = (int(v) for v in self.rng.uniform(0.3, 0.7, 2) * size)
             for rect in ((0, 0, x, y), (x, 0, size, y), (0, y, x, size), (x, y, size, size)):
                 self._paste(out, rect)
@@ -73,39 +75,35 @@ class Augmenter:
         method = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(part, (size, size), interpolation=method), np.uint8)
 
-    def _paste(self, out: Canvas, rect: tuple[int, int, int, int]) -> None:
+    def _paste(self, out: Canvas, rect: Rect) -> None:
         """Draw one sample, transformed, into the rectangle of the canvas; add its targets."""
         x0, y0, x1, y1 = rect
         index = int(np.searchsorted(self.cumulative, self.rng.random()))
-        sample = self.samples[min(index, len(self.samples) - 1)]
-        matrix = self._matrix(sample, x1 - x0, y1 - y0, len(out.luma))
-        scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-        source, to_source = sample.luma, np.diag([1.0, 1.0])
-        if scale < 0.55:
-            source, to_source = self.half[index], np.diag([2.0, 2.0])
-        pixels = matrix.copy()
-        pixels[:, :2] = matrix[:, :2] @ to_source
-        trusted = self._trusted(sample, (x1 - x0) / scale) if not sample.complete else None
-        patch = out.luma[y0:y1, x0:x1]
+        index = min(index, len(self.samples) - 1)
+        sample = self.samples[index]
+        matrix = self._matrix(sample, x1 - x0, y1 - y0)
+        trusted = None if sample.complete else self._trusted(sample)
+        # Half-size copies spare the coarse scales aliasing, as shrinking with area means would.
+        halved = float(np.hypot(matrix[0, 0], matrix[1, 0])) < 0.55
+        source, pixels = self.half[index] if halved else sample.luma, matrix.copy()
+        if halved:
+            pixels[:, :2] *= 2
         if trusted is not None:
-            factor = to_source[0, 0]
-            tx0, ty0, tx1, ty1 = (int(v / factor) for v in trusted)
-            source = source[ty0:ty1, tx0:tx1]
-            pixels = pixels.copy()
-            pixels[:, 2] += pixels[:, :2] @ np.array([tx0, ty0], float)
-        flags = cv2.INTER_LINEAR
+            left, top, right, bottom = (int(v / (2 if halved else 1)) for v in trusted)
+            source = source[top:bottom, left:right]
+            pixels[:, 2] += pixels[:, :2] @ np.array([left, top], float)
         empty = sample.kind == "negative"
-        border = cv2.BORDER_REFLECT_101 if empty else cv2.BORDER_TRANSPARENT
-        size = (x1 - x0, y1 - y0)
-        warped = cv2.warpAffine(
-            source, pixels, size, dst=patch.copy(), flags=flags, borderMode=border
+        out.luma[y0:y1, x0:x1] = cv2.warpAffine(
+            source,
+            pixels,
+            (x1 - x0, y1 - y0),
+            dst=out.luma[y0:y1, x0:x1].copy(),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT_101 if empty else cv2.BORDER_TRANSPARENT,
         )
-        if scale < 0.28:
-            warped = cv2.blur(warped, (2, 2)) if self.rng.random() < 0.5 else warped
-        out.luma[y0:y1, x0:x1] = warped
         self._targets(out, sample, matrix, rect, trusted)
 
-    def _trusted(self, sample: Sample, reach: float) -> tuple[float, float, float, float]:
+    def _trusted(self, sample: Sample) -> Trusted:
         """Return the part of a partly annotated picture that surely holds no other face."""
         pick = sample.boxes[int(self.rng.integers(len(sample.boxes)))]
         w, h = pick[2] - pick[0], pick[3] - pick[1]
@@ -115,7 +113,7 @@ class Augmenter:
         x1, y1 = min(width, pick[2] + margin[2]), min(height, pick[3] + margin[3])
         return float(x0), float(y0), float(x1), float(y1)
 
-    def _matrix(self, sample: Sample, width: int, height: int, canvas: int) -> Array:
+    def _matrix(self, sample: Sample, width: int, height: int) -> Array:
         """Draw a similarity (2, 3) from picture px to px of the rectangle."""
         rng = self.rng
         h, w = sample.luma.shape
@@ -134,7 +132,7 @@ class Augmenter:
             scale = native if rng.random() < 0.6 else fit * rng.uniform(0.8, 1.3)
             anchor = rng.uniform(0.25, 0.75, 2) * [w, h]
             spot = np.array([width, height]) * rng.uniform(0.35, 0.65, 2)
-        angle = np.deg2rad(rng.normal(0, 6) if rng.random() < 0.7 else rng.uniform(-30, 30))
+        angle = np.deg2rad(rng.normal(0, 6) if rng.random() < 0.8 else rng.uniform(-30, 30))
         if rng.random() < 0.3:
             angle = 0.0
         c, s = scale * np.cos(angle), scale * np.sin(angle)
@@ -145,13 +143,9 @@ class Augmenter:
         return np.concatenate([linear, offset[:, None]], 1)
 
     def _targets(
-        self,
-        out: Canvas,
-        sample: Sample,
-        matrix: Array,
-        rect: tuple[int, int, int, int],
-        trusted: tuple[float, float, float, float] | None,
+        self, out: Canvas, sample: Sample, matrix: Array, rect: Rect, trusted: Trusted | None
     ) -> None:
+        """Add the faces that can be seen to the canvas, and the cut ones to what is ignored."""
         if not len(sample.boxes):
             return
         x0, y0, x1, y1 = rect
@@ -163,45 +157,50 @@ class Augmenter:
         share = _visible(boxes, limits)
         if trusted is not None:
             share = np.minimum(share, _visible(sample.boxes, np.array(trusted, np.float32)))
-        clipped = np.concatenate(
-            [np.clip(boxes[:, :2], 0, limits[2:]), np.clip(boxes[:, 2:], 0, limits[2:])], 1
-        )
-        face = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+        face = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1))
         good = (share > 0.55) & (face >= MIN_FACE_PX)
         unsure = ~good & (share > 0.08)
         shift = np.array([x0, y0, x0, y0], np.float32)
-        out.boxes = np.concatenate([out.boxes, clipped[good] + shift]).astype(np.float32)
-        out.ignored = np.concatenate([out.ignored, clipped[unsure] + shift]).astype(np.float32)
-        out.keypoints = np.concatenate([out.keypoints, keypoints[good] + shift[:2]]).astype(
-            np.float32
-        )
+        boxes = np.clip(boxes, 0, np.tile(limits[2:], 2)) + shift
+        keypoints = (keypoints + shift[:2]).astype(np.float32)
+        out.boxes = np.concatenate([out.boxes, boxes[good]])
+        out.ignored = np.concatenate([out.ignored, boxes[unsure]])
+        out.keypoints = np.concatenate([out.keypoints, keypoints[good]])
 
     def _light(self, luma: Image) -> Image:
-        """Vary tone, sharpness, noise and coding, as cameras and codecs do."""
+        """Vary sharpness, tone, noise and coding, as cameras and codecs do."""
         rng = self.rng
+        if rng.random() < 0.12:
+            luma = self._blur(luma)
+        luma = np.asarray(cv2.LUT(luma, self._tone()), np.uint8)
         if rng.random() < 0.2:
-            if rng.random() < 0.5:
-                luma = cv2.GaussianBlur(luma, (0, 0), rng.uniform(0.5, 1.6))
-            else:
-                kernel = np.zeros((5, 5), np.float32)
-                cv2.line(kernel, *rng.integers(0, 5, (2, 2)).tolist(), 1.0)
-                luma = cv2.filter2D(luma, -1, kernel / kernel.sum())
-        ramp = np.linspace(0, 1, 256, dtype=np.float32) ** np.exp(rng.normal(0, 0.35))
-        gain = rng.uniform(0.55, 1.1) if rng.random() < 0.8 else rng.uniform(0.15, 0.6)
-        offset = rng.uniform(0, max(0.0, 1 - gain)) if rng.random() < 0.7 else 0.03
-        table = np.clip((ramp * gain + offset) * 255, 0, 255)
-        luma = cv2.LUT(luma, table.astype(np.uint8))
-        if rng.random() < 0.3:
             n = len(luma)
             y, x = rng.integers(0, 512 - n + 1, 2)
             noise = self.noise[int(rng.integers(2)), y : y + n, x : x + n]
-            noisy = luma + noise * np.float32(rng.uniform(1, 12))
-            luma = np.clip(noisy, 0, 255).astype(np.uint8)
+            luma = np.clip(luma + noise * np.float32(rng.uniform(1, 10)), 0, 255).astype(np.uint8)
         if rng.random() < 0.12:
             quality = int(rng.integers(15, 70))
             _, data = cv2.imencode(".jpg", luma, [cv2.IMWRITE_JPEG_QUALITY, quality])
             luma = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
         return luma
+
+    def _blur(self, luma: Image) -> Image:
+        """Blur as out of focus, or along a line as in motion."""
+        if self.rng.random() < 0.5:
+            return np.asarray(cv2.GaussianBlur(luma, (0, 0), self.rng.uniform(0.5, 1.6)), np.uint8)
+        kernel = np.zeros((5, 5), np.uint8)
+        start, end = self.rng.integers(0, 5, (2, 2)).tolist()
+        cv2.line(kernel, start, end, 1)
+        return np.asarray(cv2.filter2D(luma, -1, kernel / kernel.sum()), np.uint8)
+
+    def _tone(self) -> Image:
+        """Draw a tone curve (256,): gamma, gain and offset; limited range is one of them."""
+        rng = self.rng
+        ramp = np.linspace(0, 1, 256, dtype=np.float32) ** np.exp(rng.normal(0, 0.35))
+        gain = rng.uniform(0.55, 1.1) if rng.random() < 0.9 else rng.uniform(0.15, 0.6)
+        offset = rng.uniform(0, max(0.0, 1 - gain)) if rng.random() < 0.7 else 0.03
+        curve: Image = np.clip((ramp * gain + offset) * 255, 0, 255).astype(np.uint8)
+        return curve
 
 
 _EMPTY = ((0, 4), (0, 5, 2), (0, 4))

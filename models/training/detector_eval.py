@@ -17,13 +17,14 @@ import cv2
 import numpy as np
 
 from ..detector import FaceDetector
-from .detector_data import read_boxes_csv
+from .detector_data import read_boxes_csv, read_luma
 from .detector_metrics import Picture, box_sizes, curve, only_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LOWEST_SCORE = 0.02
+MAX_SIDE = 100_000  # pictures are judged as they are stored
 SIZES = ((0, 32), (32, 64), (64, 128), (128, 100_000))
 
 
@@ -40,9 +41,7 @@ def judge(
     for name, rows in read_boxes_csv(csv).items():
         if names and name not in names:
             continue
-        luma = cv2.imread(str(folder / name), cv2.IMREAD_GRAYSCALE)
-        if luma is None:
-            raise OSError(f"{folder / name}: not a readable picture")
+        luma, _ = read_luma(folder / name, long_side=MAX_SIDE)
         start = time.thread_time()
         found = detector.detect(luma, long_side=long_side, min_score=LOWEST_SCORE)
         times.append(time.thread_time() - start)

@@ -22,7 +22,7 @@ from .detector_loss import detector_loss
 from .detector_net import DetectorNet, grid
 
 log = logging.getLogger(__name__)
-SIZES = (192, 224, 256, 288, 320)
+SIZES = (160, 192, 224, 256, 320)
 BATCH = 16
 EMA = 0.998
 WARM_STEPS = 300
@@ -62,7 +62,8 @@ class Trainer:
     def __init__(self, settings: Settings, augmenter: Augmenter) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.augmenter = settings, augmenter
-        self.net = DetectorNet().to(memory_format=torch.channels_last)
+        self.net = DetectorNet()
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         decay = [p for p in self.net.parameters() if p.ndim > 1]
         rest = [p for p in self.net.parameters() if p.ndim <= 1]
