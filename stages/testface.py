@@ -1,13 +1,13 @@
 """Render a moving, blinking, talking face whose landmarks are known: the test source's picture.
 
 Everything is drawn by code from (arguments, time): no stored picture, no randomness between
-runs. Angles: positive yaw turns the nose to the right of the picture, positive pitch up,
+runs. Angles: positive yaw turns the nose to the right of the picture, positive pitch down,
 positive roll turns clockwise in the picture; the order is yaw, then pitch, then roll.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -63,7 +63,7 @@ class _Actor:
 
         m, home = self._motion, self.home
         return Pose(
-            home.x + m * home.scale * (0.32 * wave(0, 7.3) + 0.08 * wave(1, 2.9)),
+            home.x + m * home.scale * (0.26 * wave(0, 7.3) + 0.06 * wave(1, 2.9)),
             home.y + m * home.scale * (0.12 * wave(2, 5.1) + 0.03 * wave(3, 2.1)),
             home.scale * (1 + 0.07 * m * wave(4, 9.7)),
             m * (20 * wave(5, 6.1) + 8 * wave(6, 2.7)),
@@ -79,11 +79,11 @@ class _Actor:
         phrase = float(smoothstep(self._wave(11, time_s, 5.3), -0.25, 0.35))
         syllable = 0.5 + 0.3 * self._wave(12, time_s, 0.37) + 0.2 * self._wave(13, time_s, 0.23)
         mouth = live * phrase * float(np.clip(syllable, 0, 1)) * 0.9
-        smile = live * (0.22 + 0.78 * float(smoothstep(self._wave(14, time_s, 6.7), -0.2, 0.9)))
+        smile = live * (0.04 + 0.96 * float(smoothstep(self._wave(14, time_s, 6.7), -0.2, 0.9)))
         brow = live * float(smoothstep(self._wave(15, time_s, 4.3), 0.45, 0.95))
         gaze = (
             float(np.clip(-pose.yaw / 150, -0.13, 0.13)),
-            float(np.clip(pose.pitch / 220, -0.06, 0.06)),
+            float(np.clip(-pose.pitch / 220, -0.06, 0.06)),
         )
         return Look(mouth, eye, eye, brow, smile * (1 - 0.5 * mouth), gaze)
 
@@ -214,6 +214,8 @@ def random_face_image(rng: np.random.Generator, size: int) -> tuple[Image, Float
         float(np.clip(rng.normal(0, 20), -45, 45)), float(np.clip(rng.normal(0, 9), -22, 22)),
         float(np.clip(rng.normal(0, 14), -40, 40)),
     )  # fmt: skip
+    lean = np.deg2rad(pose.roll)  # the head turns on the neck: keep the face in the middle
+    pose = replace(pose, x=pose.x - 0.9 * scale * float(np.sin(lean)))
     eye = float(rng.choice((1.0, 1.0, rng.uniform(0, 1), 0.0)))
     wink = eye if rng.random() < 0.9 else 1.0
     talk = float(rng.random() < 0.5) * float(rng.uniform(0, 1))

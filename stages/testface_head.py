@@ -37,9 +37,9 @@ _HALF_FACE = {  # the right half of the picture; the left half mirrors it
     33: (0.0, 0.530), 34: (0.082, 0.512), 35: (0.160, 0.487),
     42: (0.207, 0.022), 43: (0.297, -0.062), 44: (0.405, -0.066), 45: (0.500, -0.004),
     46: (0.412, 0.048), 47: (0.303, 0.054),
-    51: (0.0, 0.668), 52: (0.077, 0.650), 53: (0.182, 0.673), 54: (0.285, 0.724),
+    51: (0.0, 0.668), 52: (0.077, 0.650), 53: (0.182, 0.673), 54: (0.287, 0.717),
     55: (0.195, 0.828), 56: (0.084, 0.868), 57: (0.0, 0.876),
-    62: (0.0, 0.742), 63: (0.079, 0.736), 64: (0.250, 0.729), 65: (0.083, 0.748), 66: (0.0, 0.752),
+    62: (0.0, 0.742), 63: (0.079, 0.736), 64: (0.252, 0.723), 65: (0.083, 0.748), 66: (0.0, 0.752),
 }  # fmt: skip
 _NOSTRIL = ((0.045, 0.525), (0.075, 0.508), (0.115, 0.507), (0.125, 0.522), (0.085, 0.533))
 _WING = ((0.165, 0.40), (0.182, 0.44), (0.186, 0.48), (0.165, 0.52), (0.125, 0.535))
@@ -90,12 +90,14 @@ class Head:
 
     def _section(self, width: Any, y: Any, theta: Any) -> NDArray[np.float64]:
         x = width * np.sin(theta)
-        centre = np.interp(y, _PROFILE_Y, _PROFILE_CENTRE)
-        depth = np.interp(y, _PROFILE_Y, _PROFILE_FRONT) - centre
+        front = np.interp(y, _PROFILE_Y, _PROFILE_FRONT)
+        depth = front - np.interp(y, _PROFILE_Y, _PROFILE_CENTRE)
+        depth = depth * np.where(y > 0.9, np.minimum(width / 0.42, 1), 1)  # no floor at the chin
+        centre = front - depth
         part = np.abs(np.sin(theta)) ** _FALLOFF
         z = centre + depth * np.sign(np.cos(theta)) * np.maximum(1 - part, 0) ** (1 / _FALLOFF)
-        front = smoothstep(np.cos(theta), 0.05, 0.4)
-        return np.stack(np.broadcast_arrays(x, y, z + front * self._relief(x, y)), axis=-1)
+        facing = smoothstep(np.cos(theta), 0.05, 0.4)
+        return np.stack(np.broadcast_arrays(x, y, z + facing * self._relief(x, y)), axis=-1)
 
     def on_surface(self, x: Any, y: Any) -> NDArray[np.float64]:
         """Lift frontal positions onto the face: (..., 3)."""

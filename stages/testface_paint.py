@@ -201,8 +201,8 @@ def _albedo(who: Identity, mesh: Floats) -> Floats:
     blotch = cv2.GaussianBlur(rng.normal(0, 1, x.shape).astype(np.float32), (9, 9), 1.5)
     skin *= 1 + 0.09 * blotch[..., None]
     if who.freckles:
-        spots = smoothstep(rng.random(x.shape), 0.86, 1.0) * np.exp(-(((y - 0.3) / 0.2) ** 2))
-        skin *= 1 - (0.22 * spots)[..., None] * np.array((1.2, 1.1, 0.7))
+        spots = smoothstep(rng.random(x.shape), 0.83, 1.0) * np.exp(-(((y - 0.3) / 0.2) ** 2))
+        skin *= 1 - (0.15 * spots)[..., None] * np.array((1.2, 1.1, 0.7))
     if who.beard:
         strength = (who.beard * _beard(x, y) * (0.85 + 0.15 * rng.random(x.shape)))[..., None]
         colour = 0.55 * np.array(who.hair) + 0.14 * np.array(who.skin)

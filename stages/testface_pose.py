@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .testface_head import Head
     from .testface_layer import Floats
 
-_PIVOT = np.array([0.0, 0.35, 0.1], np.float32)
+_PIVOT = np.array([0.0, 1.0, -0.1], np.float32)  # the head turns on the neck
 _CAMERA = 9.0  # viewing distance in eye-corner distances: mild perspective
 
 
@@ -23,7 +23,7 @@ _CAMERA = 9.0  # viewing distance in eye-corner distances: mild perspective
 class Pose:
     """Place a head: centre and eye-corner distance in px, angles in degrees.
 
-    Positive yaw turns the nose to the right of the picture, positive pitch up, positive roll
+    Positive yaw turns the nose to the right of the picture, positive pitch down, positive roll
     turns the picture clockwise.
     """
 
@@ -61,7 +61,7 @@ class Pose:
 def _rotation(yaw: float, pitch: float, roll: float) -> Floats:
     (cy, cp, cr), (sy, sp, sr) = (f(np.deg2rad([yaw, pitch, roll])) for f in (np.cos, np.sin))
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    nod = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
     tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     return np.asarray(tilt @ nod @ turn, np.float32)
 

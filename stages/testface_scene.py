@@ -210,4 +210,4 @@ def _clouds(width: int, height: int, rng: np.random.Generator) -> Image:
 
 def sway(pose: Pose, dx: float, dy: float) -> Pose:
     """Give the pose of the body under a head that moved by (`dx`, `dy`) px from its rest."""
-    return Pose(pose.x - 0.45 * dx, pose.y - 0.25 * dy, pose.scale)
+    return Pose(pose.x - 0.25 * dx, pose.y - 0.2 * dy, pose.scale)

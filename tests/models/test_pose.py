@@ -22,8 +22,7 @@ def errors() -> np.ndarray:
             truth = faces.truth(time_s)[0]
             pose, _ = head_pose(truth.landmarks_px)
             got = (pose.yaw_deg, pose.pitch_deg, pose.roll_deg)
-            # The renderer counts pitch upwards.
-            rows.append((got, (truth.yaw_deg, -truth.pitch_deg, truth.roll_deg)))
+            rows.append((got, (truth.yaw_deg, truth.pitch_deg, truth.roll_deg)))
     return np.array(rows)
 
 

@@ -146,7 +146,7 @@ def test_angles_have_their_documented_sense() -> None:
         / _eye_distance(t)
         for t in truths
     ]
-    assert np.corrcoef(tip, pitch)[0, 1] < -0.5  # looking up lifts the tip of the nose
+    assert np.corrcoef(tip, pitch)[0, 1] > 0.5  # looking down lowers the tip of the nose
 
 
 def test_points_are_ordered_from_left_to_right_of_the_picture() -> None:
