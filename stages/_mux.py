@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -107,10 +108,9 @@ class Writer:
         self._stream = open_encoder(self._output, self._encoding, self._caps, self._unit, rate)
         self._coder = self._stream.codec_context
         self._format = str(self._coder.pix_fmt)
-        # A steady stream's key frames are counted by the encoder; others need a look at the time.
-        self._steady = self._caps.framerate is not None and not self._caps.live
+        # The encoder counts frames from key to key; where they are sparse, time has to decide.
         self._key_ticks = max(1, int(Fraction(self._encoding.key_interval_s) / self._unit))
-        self._next_key = 0
+        self._recent: deque[int] = deque(maxlen=self._coder.gop_size)
         if media is not None and copy_tracks:
             self._tracks = CopiedTracks(media.path, self._output, self._kind, self._context)
             self._stream.metadata.update(self._tracks.video_metadata)
@@ -122,7 +122,7 @@ class Writer:
         pts, duration = self._ticks(frame.pts), self._ticks(frame.duration or 0)
         picture = picture_of(frame, self._format)
         picture.pts, picture.duration, picture.time_base = pts, duration, self._unit
-        picture.pict_type = _ANY_TYPE if self._steady else self._picture_type(pts)
+        picture.pict_type = self._picture_type(pts)
         self._end_ticks = pts + duration
         self._mux(self._stream.encode(picture))
 
@@ -134,10 +134,12 @@ class Writer:
         return round(value * ratio)
 
     def _picture_type(self, pts: int) -> int:
-        if pts < self._next_key:
-            return _ANY_TYPE
-        self._next_key = pts + self._key_ticks
-        return _KEY_TYPE
+        recent = self._recent
+        sparse = len(recent) > 0 and 2 * (pts - recent[0]) > 3 * self._key_ticks
+        if sparse:
+            recent.clear()
+        recent.append(pts)
+        return _KEY_TYPE if sparse else _ANY_TYPE
 
     def _mux(self, packets: list[Packet]) -> None:
         for packet in packets:
