@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from .geometry import Rect, rect_around
+from .geometry import Rect, rect_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,7 +81,12 @@ class Canvas:
 
     def rect(self, points: F64, margin: float = 1.0) -> Rect | None:
         """Return the rectangle to draw on around points (N, 2), None outside the picture."""
-        return rect_around(points, margin, self.caps.width, self.caps.height)
+        low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+        return self.between(complex(*low), complex(*high))
+
+    def between(self, low: complex, high: complex) -> Rect | None:
+        """Return the rectangle to draw on between two corners, x + y j in px."""
+        return rect_between(low, high, self.caps.width, self.caps.height)
 
     def begin(self, rect: Rect) -> tuple[U8, ...]:
         """Return the planes for writing inside `rect` only; the first call copies if needed."""
@@ -100,6 +105,15 @@ class Canvas:
                     drawn = window(self.frame.planes[index], rect, group.step)
                     came = window(self.source[index], rect, group.step)
                     cv2.addWeighted(came, 1 - opacity, drawn, opacity, 0, dst=drawn)
+
+
+def chroma_site(caps: Caps) -> tuple[float, float]:
+    """Return where the first chroma sample lies, (x, y) in luma samples.
+
+    Limited range has it over the left luma sample of a pair (as H.264 and MPEG-2), full range
+    (JPEG) between them; both between two lines.
+    """
+    return (0.5 if caps.color_range == "full" else 0.0), 0.5
 
 
 def window(plane: U8, rect: Rect, step: int) -> U8:

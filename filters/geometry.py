@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from math import ceil, floor, hypot
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -50,14 +50,13 @@ class Rect(NamedTuple):
         return Rect(*map(min, self[:2], other[:2]), *map(max, self[2:], other[2:]))
 
 
-def rect_around(points: F64, margin: float, width: int, height: int) -> Rect | None:
-    """Return the part of the picture within `margin` px of points (N, 2), aligned to chroma.
+def rect_between(low: complex, high: complex, width: int, height: int) -> Rect | None:
+    """Return the part of the picture from `low` to `high` (x + y j), aligned to chroma.
 
     None where nothing of it is inside the picture. Odd pictures keep their odd last column.
     """
-    (low_x, low_y), (high_x, high_y) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-    x0, x1 = _span(low_x - margin, high_x + margin, width)
-    y0, y1 = _span(low_y - margin, high_y + margin, height)
+    x0, x1 = _span(low.real, high.real, width)
+    y0, y1 = _span(low.imag, high.imag, height)
     return Rect(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
@@ -71,47 +70,54 @@ def _span(low: float, high: float, size: int) -> tuple[int, int]:
 class FaceAxes:
     """A face as a system of axes: offset (1, 0) is one distance of the outer eye corners.
 
-    `origin` lies midway between the eyes; `across` points to the eye at larger x and shortens as
-    the head turns; `down` and `size` do not, they come from the height of the face as well.
-    `ahead` is where a point one such distance nearer to the camera appears, by the head's turn.
+    Places and directions are complex numbers, x + y j in picture px. `origin` lies midway between
+    the eyes; `across` points to the eye at larger x and shortens as the head turns; `down` and
+    `size` do not, they come from the height of the face as well. `ahead` is where a point one
+    such distance nearer to the camera appears, by the head's turn.
     """
 
-    origin: F64
-    across: F64
-    down: F64
-    ahead: F64
+    origin: complex
+    across: complex
+    down: complex
+    ahead: complex
     size: float
     points: F64
     topology: Any
 
     @property
-    def upright_across(self) -> F64:
+    def upright_across(self) -> complex:
         """`across` at full length: the head as if it faced the camera."""
-        return np.array([self.down[1], -self.down[0]])
+        return self.down * -1j
 
-    def place(self, places: tuple[str, ...], offset: tuple[float, float, float]) -> F64:
-        """Return the picture coordinates (2,) midway between places such as `face.contour@0.5`.
+    def place(self, places: tuple[str, ...], offset: tuple[float, float, float]) -> complex:
+        """Return the picture coordinates midway between places such as `face.contour@0.5`.
 
         `offset` counts distances of the outer eye corners: across, down, ahead.
         """
-        middle = sum(self._place(place) for place in places) / len(places)
+        middle = sum(map(self._place, places)) / len(places)
         x, y, z = offset
         return middle + x * self.across + y * self.down + z * self.ahead
 
-    def _place(self, place: str) -> F64:
+    def _place(self, place: str) -> complex:
         name, _, fraction = place.partition("@")
         if name == "eyes":
             return self.origin
         points = self.region(name)
-        return _along(points, float(fraction)) if fraction else points.mean(axis=0)
+        x, y = _along(points, float(fraction)) if fraction else points.mean(axis=0)
+        return complex(x, y)
 
     def region(self, name: str) -> F64:
         """Return the points (N, 2) of a region, in order along it."""
         if name == "nose.bridge" and name not in self.topology.regions:
             base = self.region("nose.base").mean(axis=0)
-            return np.linspace(self.origin, base, 5)[:4]
+            return np.linspace(vector(self.origin), base, 5)[:4]
         points: F64 = self.points[self.topology.region(name)]
         return points
+
+
+def vector(place: complex) -> F64:
+    """Return a place or direction as an array (2,)."""
+    return np.array([place.real, place.imag])
 
 
 def _along(points: F64, fraction: float) -> F64:
@@ -152,23 +158,20 @@ def _centring(scheme: str) -> F64:
 def _axes(points: F64, topology: Any) -> FaceAxes | None:
     # Plain numbers: for so few, numpy's calls would cost more than the drawing.
     centres = (_centring(topology.name) @ points).tolist()
-    (left_x, left_y), (right_x, right_y), *below = centres
-    x, y = (left_x + right_x) / 2, (left_y + right_y) / 2
-    distance = hypot(right_x - left_x, right_y - left_y)
+    left, right, *below = (complex(*centre) for centre in centres)
+    origin, distance = (left + right) / 2, abs(right - left)
     if distance < SMALLEST_FACE_PX / 2:
         return None
-    cos, sin = (right_x - left_x) / distance, (right_y - left_y) / distance
-    mouth, nose, _ = ((py - y) * cos - (px - x) * sin for px, py in below)
-    interocular = float(topology.interocular(points))
-    tall = (mouth / MOUTH_BELOW_EYES + nose / NOSE_BELOW_EYES) / 2
+    unit = (right - left) / distance
+    # Upright, with the origin between the eyes: x across the face, y down.
+    mouth, nose, bridge = ((centre - origin) / unit for centre in below)
+    corners = topology.eye_corners
+    interocular = abs(complex(*(points[corners[1]] - points[corners[0]])))
+    tall = (mouth.imag / MOUTH_BELOW_EYES + nose.imag / NOSE_BELOW_EYES) / 2
     # A long face is no turned one: only what exceeds the usual spread of shapes counts.
     size = min(max(interocular, 0.92 * tall), 2.5 * interocular)
     if size < SMALLEST_FACE_PX:
         return None
-    base, bridge = (((px - x) * cos + (py - y) * sin) / size for px, py in below[1:])
-    turn = min(max((base / NOSE_BASE_AHEAD + bridge / NOSE_BRIDGE_AHEAD) / 2, -0.95), 0.95)
-    across = np.array([cos, sin])
-    down = np.array([-sin, cos]) * size
-    origin = np.array([x, y])
-    ahead = across * (turn * size)
-    return FaceAxes(origin, across * interocular, down, ahead, size, points, topology)
+    turn = (nose.real / NOSE_BASE_AHEAD + bridge.real / NOSE_BRIDGE_AHEAD) / 2 / size
+    ahead = unit * size * min(max(turn, -0.95), 0.95)
+    return FaceAxes(origin, unit * interocular, unit * size * 1j, ahead, size, points, topology)

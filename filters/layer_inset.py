@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from .canvas import window
+from .canvas import chroma_site, window
+from .geometry import vector
 from .layer_sticker import WARP
 from .masks import at_step, rounded, soft_polygon
 
@@ -34,7 +35,7 @@ class InsetPainter:
         if axes is None:
             return
         spec, outline = self.spec, rounded(axes.region(self.spec.region))
-        goal = axes.place(spec.at, spec.offset)
+        goal = vector(axes.place(spec.at, spec.offset))
         middle = (outline.min(axis=0) + outline.max(axis=0)) / 2
         moved = goal + (outline - middle) * spec.scale
         soften, grow = (v * spec.scale * axes.size for v in (spec.soften, spec.grow))
@@ -56,8 +57,7 @@ class InsetPainter:
 
 def _between(back: F64, rect: Rect, step: int, caps: Caps) -> F64:
     """Return the matrix from samples inside `rect` to samples of the same plane of the source."""
-    x = 0.5 if step == 2 and caps.color_range == "full" else 0.0
-    y = 0.5 if step == 2 else 0.0
+    x, y = chroma_site(caps) if step == 2 else (0.0, 0.0)
     linear = back[:, :2]
     shift = linear @ (rect.x0 + x, rect.y0 + y) + back[:, 2] - (x, y)
     return np.column_stack([linear, shift / step])

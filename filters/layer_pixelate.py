@@ -89,8 +89,9 @@ class PixelatePainter:
             return None
         (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
         side = max(x1 - x0, y1 - y0, 2.0)
-        up_x, up_y = (0.0, -1.0) if axes is None else (-axes.down / axes.size).tolist()
-        x, y = (x0 + x1) / 2 + up_x * UPWARDS * side, (y0 + y1) / 2 + up_y * UPWARDS * side
+        up = -1j if axes is None else -axes.down / axes.size
+        x = (x0 + x1) / 2 + up.real * UPWARDS * side
+        y = (y0 + y1) / 2 + up.imag * UPWARDS * side
         near = EDGE * side
         leaving = x0 < near or y0 < near or x1 > caps.width - near or y1 > caps.height - near
         return Head(x, y, self.spec.grow * side / 2, side, now, leaving)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .canvas import window
 from .colour import bgr_from_yuv, from_hex, rgb_to_yuv, yuv_from_bgr
+from .geometry import vector
 from .masks import at_step, mix, rounded, soft_polygon
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class RecolorPainter:
         if self.spec.without is None:
             return mask
         inner = axes.region(self.spec.without)
-        across, down = axes.upright_across / axes.size, axes.down / axes.size
+        across, down = (vector(d) / axes.size for d in (axes.upright_across, axes.down))
         wide, high = np.ptp(inner @ across), np.ptp(inner @ down)
         gap = min(wide, high) / axes.size
         # Closed lips leave no hole; the hole fades in, so that speech does not make it flicker.

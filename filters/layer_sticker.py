@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
 from .art import Art, load_art, prepare_art
-from .canvas import GROUPS, Canvas, Group, cover, window
+from .canvas import GROUPS, Canvas, Group, chroma_site, cover, window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .geometry import F64, FaceAxes, Rect
     from .spec import Sticker
 
-SHORTEST_STRETCH = 0.03
+SHORTEST_STRETCH = 0.08
 WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -32,74 +32,92 @@ class StickerPainter:
 
     def draw(self, canvas: Canvas, face: Face, axes: FaceAxes | None) -> None:
         """Draw on one face; nothing where its points are unknown."""
-        matrix = placement(self.spec, self.art, axes) if axes is not None else None
-        if matrix is not None:
-            draw_art(canvas, self.art, matrix)
+        place = placement(self.spec, self.art, axes) if axes is not None else None
+        if place is not None:
+            draw_art(canvas, self.art, place)
 
 
-def placement(spec: Sticker, art: Art, axes: FaceAxes) -> F64 | None:
-    """Return the affine matrix (2, 3) from art px to picture px, None where it is hidden."""
+def placement(spec: Sticker, art: Art, axes: FaceAxes) -> Affine | None:
+    """Return where the art's pixels go, None where it is hidden."""
     start = axes.place(spec.at, spec.offset)
-    pivot = np.array(spec.pivot_px or ((art.width - 1) / 2, (art.height - 1) / 2))
+    pivot = complex(*(spec.pivot_px or ((art.width - 1) / 2, (art.height - 1) / 2)))
     if spec.stretch_to and spec.end_px:
         goal = axes.place((spec.stretch_to,), spec.stretch_offset) - start
+        outward = (goal * (start - axes.origin).conjugate()).real
         # What would run back towards the middle of the face lies behind the head.
-        if goal @ (start - axes.origin) <= 0 or goal @ goal < (SHORTEST_STRETCH * axes.size) ** 2:
+        if outward <= 0 or abs(goal) < SHORTEST_STRETCH * axes.size:
             return None
-        linear = _stretched(np.array(spec.end_px) - pivot, goal, axes, spec.width)
+        x, y = _stretched(complex(*spec.end_px) - pivot, goal, axes, spec.width)
     else:
         across = axes.across if spec.follow == "affine" else axes.upright_across
-        linear = np.stack([across, axes.down], axis=1) * (spec.width / art.width)
-    return np.column_stack([linear, start - linear @ pivot])
+        x, y = across * spec.width / art.width, axes.down * spec.width / art.width
+    return Affine(x, y, start - pivot.real * x - pivot.imag * y)
 
 
-def _stretched(line: F64, goal: F64, axes: FaceAxes, width: float) -> F64:
-    """Return the map (2, 2) of art `line` onto `goal`; across it the art keeps its own scale.
+def _stretched(
+    line: complex, goal: complex, axes: FaceAxes, width: float
+) -> tuple[complex, complex]:
+    """Return where the art's axes go when its `line` becomes `goal`; beside it, it keeps scale.
 
     The art's lower side stays below, so one arm of a pair of glasses serves for both.
     """
-    length = float(np.hypot(*line))
-    reach = max(float(np.hypot(*goal)), 1e-6)
-    along, aside = line / length, np.array([-line[1], line[0]]) / length
-    side = np.array([-goal[1], goal[0]]) / reach
-    thickness = width * axes.size / length * (1.0 if side @ axes.down >= 0 else -1.0)
-    linear: F64 = np.outer(goal / length, along) + np.outer(side * thickness, aside)
-    return linear
+    length = abs(line)
+    side = goal / abs(goal) * 1j
+    below = 1 if (side * axes.down.conjugate()).real >= 0 else -1
+    thick = side * (below * width * axes.size / length)
+    cos, sin = line.real / length, line.imag / length
+    return goal / length * cos - thick * sin, goal / length * sin + thick * cos
 
 
-def draw_art(canvas: Canvas, art: Art, matrix: F64) -> None:
-    """Blend `art` into the picture where `matrix` (art px to picture px) puts it."""
-    (a, b, _), (c, d, _) = matrix.tolist()
-    determinant = abs(a * d - b * c)
-    corners = np.array(
-        [[0, 0, 1], [art.width, 0, 1], [0, art.height, 1], [art.width, art.height, 1]]
-    )
-    rect = canvas.rect(corners @ matrix.T, margin=0)
-    if rect is None or determinant < 1e-9:
+class Affine(NamedTuple):
+    """A map of the plane: (x, y) goes to x * `x` + y * `y` + `shift`, complex numbers all."""
+
+    x: complex
+    y: complex
+    shift: complex
+
+    @property
+    def area(self) -> float:
+        """How many picture px one art px covers; negative where it is mirrored."""
+        return (self.x.conjugate() * self.y).imag
+
+    def inverse(self) -> Affine:
+        """Return the map back; `area` must not be 0."""
+        x = complex(self.y.imag, -self.x.imag) / self.area
+        y = complex(-self.y.real, self.x.real) / self.area
+        return Affine(x, y, -self.shift.real * x - self.shift.imag * y)
+
+
+def draw_art(canvas: Canvas, art: Art, place: Affine) -> None:
+    """Blend `art` into the picture where `place` (art px to picture px) puts it."""
+    if abs(place.area) < 1e-9:
         return
-    back = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
+    ends = (0, place.x * art.width, place.y * art.height)
+    corners = [place.shift + end for end in (*ends, ends[1] + ends[2])]
+    xs, ys = [corner.real for corner in corners], [corner.imag for corner in corners]
+    rect = canvas.between(complex(min(xs), min(ys)), complex(max(xs), max(ys)))
+    if rect is None:
+        return
+    back, magnification = place.inverse(), abs(place.area) ** 0.5
     planes = canvas.begin(rect)
     for group in canvas.groups:
-        level = art.level(group.kind, determinant**0.5 / group.step)
-        inverse = _sampling(back, rect, group.step, level.scale, canvas.caps)
+        level = art.level(group.kind, magnification / group.step)
+        matrix = _sampling(back, rect, group.step, level.scale, canvas.caps)
         shape = (rect.height // group.step, rect.width // group.step)
         warped = canvas.scratch.take("warped", (*shape, 4))
-        cv2.warpAffine(level.packed, inverse, shape[::-1], warped, WARP)
+        cv2.warpAffine(level.packed, matrix, shape[::-1], warped, WARP)
         _blend(canvas, planes, rect, group, warped)
 
 
-def _sampling(back: F64, rect: Rect, step: int, scale: tuple[float, float], caps: Caps) -> F64:
-    """Return the matrix from samples of a plane inside `rect` to px of a pyramid level.
-
-    Chroma of limited range lies above the left luma sample of each pair (as H.264 and MPEG-2
-    have it), that of full range (JPEG) between them; both lie between the two lines.
-    """
-    x = rect.x0 + (0.5 if step == 2 and caps.color_range == "full" else 0.0)
-    y = rect.y0 + (0.5 if step == 2 else 0.0)
+def _sampling(back: Affine, rect: Rect, step: int, scale: tuple[float, float], caps: Caps) -> F64:
+    """Return the matrix (2, 3) from samples of a plane inside `rect` to px of a pyramid level."""
+    x, y = chroma_site(caps) if step == 2 else (0.0, 0.0)
+    first = back.shift + (rect.x0 + x) * back.x + (rect.y0 + y) * back.y
+    right, lower, (wide, high) = back.x * step, back.y * step, scale
     return np.array(
         [
-            [a * step * s, b * step * s, (a * x + b * y + shift + 0.5) * s - 0.5]
-            for (a, b, shift), s in zip(back.tolist(), scale, strict=True)
+            [right.real * wide, lower.real * wide, (first.real + 0.5) * wide - 0.5],
+            [right.imag * high, lower.imag * high, (first.imag + 0.5) * high - 0.5],
         ]
     )
 

@@ -11,21 +11,21 @@ from vidfilter.filters.art import prepare_art
 from vidfilter.filters.canvas import Canvas, Scratch
 from vidfilter.filters.colour import rgb_to_yuv
 from vidfilter.filters.engine import load_filter
-from vidfilter.filters.layer_sticker import draw_art
+from vidfilter.filters.layer_sticker import Affine, draw_art
 from vidfilter.pipeline.frame import Frame
 
 
-def stamp(frame: Frame, art: np.ndarray, matrix: np.ndarray) -> Frame:
+def stamp(frame: Frame, art: np.ndarray, scale: float, shift: complex) -> Frame:
     kinds = ("y", "uv") if frame.caps.pixel_format in ("yuv420p", "nv12") else ("bgr",)
     canvas = Canvas(frame, Scratch())
-    draw_art(canvas, prepare_art(art, kinds, frame.caps), matrix)
+    draw_art(canvas, prepare_art(art, kinds, frame.caps), Affine(scale, scale * 1j, shift))
     return canvas.frame
 
 
 def test_flat_half_clear_art_is_blended_to_the_code_value() -> None:
     frame = make_frame()
     art = np.full((40, 60, 4), (30, 90, 200, 128), np.uint8)
-    drawn = stamp(frame, art, np.array([[1.0, 0, 100], [0, 1.0, 80]]))
+    drawn = stamp(frame, art, 1, 100 + 80j)
     matrix, offset = rgb_to_yuv(frame.caps)
     yuv = matrix @ (200.0, 90.0, 30.0) + offset
     for plane, before, value, step in zip(drawn.planes, frame.planes, yuv, (1, 2, 2), strict=True):
@@ -46,9 +46,9 @@ def test_chroma_is_sited_as_the_format_has_it(color_range: str, left: float) -> 
     art = np.full((64, 64, 4), 255, np.uint8)
     art[:, :, :3] = 0
     art[:, :, 2] = ramp[None, :]
-    still = np.array([[1.0, 0, 40], [0, 1.0, 20]])
-    along_x = stamp(frame, art, still)
-    along_y = stamp(frame, np.ascontiguousarray(art.transpose(1, 0, 2)), still)
+    still = (1, 40 + 20j)
+    along_x = stamp(frame, art, *still)
+    along_y = stamp(frame, np.ascontiguousarray(art.transpose(1, 0, 2)), *still)
     matrix, offset = rgb_to_yuv(caps)
     place = np.arange(24, 48)  # chroma samples well inside the art
     columns = 4 * matrix[2, 0] * (2 * place + left - 40) + offset[2]
@@ -62,7 +62,7 @@ def test_a_small_copy_of_large_art_does_not_alias() -> None:
     stripes = np.zeros((512, 512, 4), np.uint8)
     stripes[:, :, 3] = 255
     stripes[:, ::2, :3] = 255
-    drawn = stamp(make_frame(), stripes, np.array([[0.11, 0, 100.3], [0, 0.11, 60.7]]))
+    drawn = stamp(make_frame(), stripes, 0.11, 100.3 + 60.7j)
     inside = drawn.planes[0][70:110, 110:150]
     assert int(inside.max()) - int(inside.min()) < 12
 
