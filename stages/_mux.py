@@ -146,7 +146,8 @@ class Writer:
             ticks = packet.dts  # in the encoder's unit until the muxer rescales it
             self._output.mux_one(packet)
             if self._tracks is not None and ticks is not None:
-                self._tracks.feed(ticks * self._tick_s + _AUDIO_AHEAD_S)
+                ahead_s = ticks * self._tick_s + _AUDIO_AHEAD_S
+                self._tracks.feed(min(ahead_s, self._end_ticks * self._tick_s))
 
     def finish(self) -> None:
         """Drain the encoder, end all tracks and give the file its name."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..pipeline.caps import Caps
     from ..pipeline.frame import Frame
+    from ..pipeline.stage import Context
 
 _CLOSE_TIMEOUT_S = 1.0
 
@@ -78,9 +79,11 @@ class File(stage.Sink):
     lossless: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "path"
 
-    _writer: Writer | None = None
-    _caps: Caps
-    _began = False
+    def __init__(self, params: Params, context: Context) -> None:
+        super().__init__(params, context)
+        self._lock = threading.Lock()  # `stop` may come while another thread still writes
+        self._writer: Writer | None = None
+        self._placeholder = False
 
     @cached_property
     def accepts(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -97,14 +100,13 @@ class File(stage.Sink):
 
     def start(self, caps: Caps) -> Caps:
         """Check that the file can be written; raises MediaError."""
-        path = self.params.path
-        self._lock = threading.Lock()
+        path, part = self.params.path, part_path(self.params.path)
         self._caps = caps
         self._check_place(path)
-        self._created = not part_path(path).exists()
+        new = not part.exists()
         try:
-            with part_path(path).open("ab"):  # appending spares a part that is the input itself
-                pass
+            with part.open("ab"):  # appending spares a part that is the input itself
+                self._placeholder = new
         except OSError as exc:
             raise EncodeError(f"cannot write {path}: {exc.strerror}") from None
         return caps
@@ -178,28 +180,20 @@ class File(stage.Sink):
         with self._lock, self._guarded():
             self._writer.finish()
             self._writer = None
-            self._began = True
 
     def stop(self) -> None:
         """Close what is open; a file that is not whole keeps its part name."""
-        lock: threading.Lock | None = getattr(self, "_lock", None)
-        if lock is None or not lock.acquire(timeout=_CLOSE_TIMEOUT_S):
-            return  # not started, or the thread that writes is stuck
+        if not self._lock.acquire(timeout=_CLOSE_TIMEOUT_S):
+            return  # the thread that writes is stuck, and closing under its hands would crash
         try:
-            if self._writer is not None:
-                with suppress(av.error.FFmpegError, OSError):
+            with suppress(av.error.FFmpegError, OSError):
+                if self._writer is not None:
                     self._writer.close()
-                self._writer = None
-            elif not self._began and self._created:
-                self._remove_empty()
+                elif self._placeholder:
+                    part_path(self.params.path).unlink()
+            self._writer, self._placeholder = None, False
         finally:
-            lock.release()
-
-    def _remove_empty(self) -> None:
-        part = part_path(self.params.path)
-        with suppress(OSError):
-            if part.stat().st_size == 0:
-                part.unlink()
+            self._lock.release()
 
 
 def _reason(exc: Exception) -> str:

@@ -80,7 +80,7 @@ def test_a_missing_camera_is_named(capture: Any, source: str) -> None:
 
 
 def test_an_unreachable_address_is_refused(capture: Any) -> None:
-    with pytest.raises(MediaError, match="cannot open rtsp://127.0.0.1:9/x"):
+    with pytest.raises(MediaError, match="cannot open rtsp://127"):
         capture(source="rtsp://127.0.0.1:9/x").open()
 
 
@@ -179,7 +179,7 @@ def test_a_camera_that_falls_silent_is_an_error(fake_device: str, context: Any) 
     reader = CameraReader(fake_device, context, 64, 48, Fraction(30), patience_s=0.3)
     reader.open()
     try:
-        with pytest.raises(DeviceError, match="unplugged|sent nothing"):
+        with pytest.raises(DeviceError, match=r"unplugged|sent nothing"):
             list(reader.frames())
     finally:
         reader.close()

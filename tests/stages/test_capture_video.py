@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_damage_in_the_middle_loses_little(read: Any, tmp_path: Path, context: A
     path.write_bytes(data)
     _, frames = read(path)
     assert len(frames) >= 40
-    assert all(a.pts < b.pts for a, b in zip(frames, frames[1:], strict=False))
+    assert all(a.pts < b.pts for a, b in pairwise(frames))
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_a_size_change_on_the_way_is_scaled(read: Any, tmp_path: Path, context: 
     assert len(frames) == 10
     assert {frame.planes[0].shape for frame in frames} == {(48, 64)}
     assert any("scaled to 64x48" in text for text in context.warnings)
-    assert all(a.pts < b.pts for a, b in zip(frames, frames[1:], strict=False))
+    assert all(a.pts < b.pts for a, b in pairwise(frames))
 
 
 def test_times_that_go_back_are_repaired_and_counted(
@@ -255,7 +256,7 @@ def test_times_that_go_back_are_repaired_and_counted(
     both.write_bytes(clip.read_bytes() * 2)
     _, frames = read(both)
     assert len(frames) == 100
-    assert all(a.pts < b.pts for a, b in zip(frames, frames[1:], strict=False))
+    assert all(a.pts < b.pts for a, b in pairwise(frames))
     assert context.tags["repaired_pts"] >= 1
 
 
