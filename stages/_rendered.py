@@ -14,7 +14,7 @@ from ..pipeline.frame import Frame
 from ._colour import SWS_MATRICES
 from ._geometry import even
 from ._planes import planes_of
-from .testface import FaceScene
+from ._testface import FaceScene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -171,7 +171,7 @@ def ytf(root: Path, per_person: int = 4) -> Iterator[Sample]:
 
 def renders(singles: int = 400, scenes: int = 80, seed: int = 5) -> Iterator[Sample]:
     """Yield pictures of the rendered test face, alone and in groups."""
-    testface = importlib.import_module("vidfilter.stages.testface")  # not a layer below this one
+    testface = importlib.import_module("vidfilter.stages._testface")  # not a layer below this one
     rng = np.random.default_rng(seed)
     for i in range(singles):
         picture, points = testface.random_face_image(rng, 192)

@@ -18,7 +18,7 @@ from vidfilter.models.detector import (
 )
 from vidfilter.models.runtime import WEIGHTS
 from vidfilter.pipeline.errors import WeightsError
-from vidfilter.stages.testface import FaceScene
+from vidfilter.stages._testface import FaceScene
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from vidfilter.models.training.landmark_loop import Run, Settings, load_checkpoi
 from vidfilter.models.training.landmark_network import LandmarkNet, soft_argmax
 from vidfilter.models.training.landmark_train import main
 from vidfilter.pipeline.errors import WeightsError
-from vidfilter.stages.testface import random_face_image
+from vidfilter.stages._testface import random_face_image
 
 
 def write_pts(path: Path, points: np.ndarray, header: bool = True) -> None:

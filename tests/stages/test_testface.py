@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidfilter.stages.testface import BACKGROUNDS, FaceScene, FaceTruth, random_face_image
+from vidfilter.stages._testface import BACKGROUNDS, FaceScene, FaceTruth, random_face_image
 
 FLIP = np.r_[16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
              54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1]  # fmt: skip

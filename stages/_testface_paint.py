@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from .testface_features import Features
-from .testface_hair import Hair
-from .testface_head import Head, normals
-from .testface_layer import (
+from ._testface_features import Features
+from ._testface_hair import Hair
+from ._testface_head import Head, normals
+from ._testface_layer import (
     Floats,
     Image,
     Layer,
@@ -22,11 +22,11 @@ from .testface_layer import (
     splat,
     spline,
 )
-from .testface_pose import Pose, landmarks
+from ._testface_pose import Pose, landmarks
 
 if TYPE_CHECKING:
-    from .testface_identity import Identity
-    from .testface_scene import Body
+    from ._testface_identity import Identity
+    from ._testface_scene import Body
 
 _EAR = np.array(  # beyond the side of the head: outwards, down, forwards
     [(-0.02, -0.12, 0.02), (0.05, -0.19, -0.05), (0.12, -0.17, -0.13), (0.155, -0.04, -0.17),

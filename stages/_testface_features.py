@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from .testface_layer import Floats, Image, Layer, shade_colour, spline
+from ._testface_layer import Floats, Image, Layer, shade_colour, spline
 
 if TYPE_CHECKING:
-    from .testface_identity import Identity
-    from .testface_paint import Look
-    from .testface_pose import Pose
+    from ._testface_identity import Identity
+    from ._testface_paint import Look
+    from ._testface_pose import Pose
 
 _IRIS = 0.074  # radius, in eye-corner distances
 _SPRITE = 96  # px of the eye's picture, which spans 4 iris radii

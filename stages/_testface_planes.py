@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from .testface_layer import Floats, Image
+    from ._testface_layer import Floats, Image
 
 _KR_KB = {"601": (0.299, 0.114), "709": (0.2126, 0.0722)}  # ITU-R BT.601, BT.709: luma weights
 

@@ -12,8 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .testface_head import Head
-    from .testface_layer import Floats
+    from ._testface_head import Head
+    from ._testface_layer import Floats
 
 _PIVOT = np.array([0.0, 1.0, -0.1], np.float32)  # the head turns on the neck
 _CAMERA = 9.0  # viewing distance in eye-corner distances: mild perspective

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from .testface_identity import make_identity
-from .testface_layer import Floats, Image, smoothstep
-from .testface_paint import Light, Look, Painter
-from .testface_planes import PlaneCache
-from .testface_pose import Pose
-from .testface_scene import Body, make_background, sway
+from ._testface_identity import make_identity
+from ._testface_layer import Floats, Image, smoothstep
+from ._testface_paint import Light, Look, Painter
+from ._testface_planes import PlaneCache
+from ._testface_pose import Pose
+from ._testface_scene import Body, make_background, sway
 
 BACKGROUNDS = ("room", "plain", "noise")
 _FIRST = 37  # who comes with seed 0

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from .testface_head import Head, normals
-from .testface_layer import Floats, Image, Layer, enlarge, lay, splat, spline
+from ._testface_head import Head, normals
+from ._testface_layer import Floats, Image, Layer, enlarge, lay, splat, spline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .testface_identity import Identity
-    from .testface_paint import Light
-    from .testface_pose import Pose
+    from ._testface_identity import Identity
+    from ._testface_paint import Light
+    from ._testface_pose import Pose
 
 _SHAPE = {  # style: width and height against the skull, lowest row, covers the ears
     "short": (1.06, 1.15, 0.30, False), "side": (1.07, 1.18, 0.30, False),
@@ -119,8 +119,8 @@ class Hair:
         data = np.concatenate([flat, self._uv, shade], axis=-1)
         dense = enlarge(data[:: -1 if pose.yaw > 0 else 1], 3, 3)
         small = splat(dense, part, max(1.0, pose.scale / _BUFFER_SCALE))
-        picture = cv2.resize(cv2.blur(small, (3, 3)), (part.width, part.height))
-        u, v, lit = cv2.split(picture)
+        size = (part.width, part.height)
+        u, v, lit = (cv2.resize(c, size) for c in cv2.split(cv2.blur(small, (3, 3))))
         tone = cv2.remap(self._texture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         tone = cv2.multiply(tone, lit, scale=1 / 128, dtype=cv2.CV_8U)
         lay(part.pixels, self._colour(tone), part.mask(hull))
@@ -137,7 +137,7 @@ class Hair:
         return np.stack([value, turned[..., 2]], axis=-1)
 
     def _colour(self, tone: Any) -> Image:
-        return np.asarray(cv2.LUT(cv2.merge([tone] * 3), self._ramp), np.uint8)
+        return np.asarray(cv2.applyColorMap(tone, self._ramp), np.uint8)
 
     def paint_back(self, layer: Layer, pose: Pose, light: Light) -> None:
         """Draw long hair behind the neck."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from .testface_layer import Image, Layer, lay, shade_colour, smoothstep, spline
-from .testface_pose import Pose
+from ._testface_layer import Image, Layer, lay, shade_colour, smoothstep, spline
+from ._testface_pose import Pose
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .testface_identity import Identity
-    from .testface_paint import Light
+    from ._testface_identity import Identity
+    from ._testface_paint import Light
 
 _LEFT, _TOP, _WIDE = -2.45, 0.55, 4.9  # of the body, in head coordinates
 _COLLAR = np.array([(-0.50, 1.40), (-0.47, 1.66), (-0.30, 1.92), (0, 2.02), (0.30, 1.92),

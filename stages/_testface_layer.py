@@ -133,23 +133,22 @@ class Layer:
 
     def blend(self, source: Any, mask: NDArray[Any], opacity: float = 1.0) -> None:
         """Lay a BGR colour or a picture of the layer's size over it through `mask`."""
-        if not isinstance(source, np.ndarray):
-            source = self.plain(source).pixels
         if opacity < 1:
             mask = cv2.convertScaleAbs(mask, alpha=opacity)
         over = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
         under = cv2.multiply(self.pixels, cv2.bitwise_not(over), scale=1 / 255)
-        self.pixels[:] = cv2.add(cv2.multiply(source, over, scale=1 / 255), under)
+        if not isinstance(source, np.ndarray):
+            source = (*source, 0.0)
+        cv2.add(cv2.multiply(over, source, scale=1 / 255), under, dst=self.pixels)
 
 
 def lay(under: Image, over: Image, cover: NDArray[Any]) -> None:
     """Lay a picture on `under` in place: copy where covered fully, mix along the edge."""
     cv2.copyTo(over, (cover == 255).view(np.uint8), under)
-    edge = cv2.findNonZero((cover - np.uint8(1) < 254).view(np.uint8))
-    if edge is not None:
-        x, y = edge.reshape(-1, 2).T
-        part = cover[y, x, None].astype(np.float32) * (1 / 255)
-        under[y, x] = under[y, x] * (1 - part) + over[y, x] * part + 0.5
+    edge = np.flatnonzero(cover - np.uint8(1) < 254)
+    y, x = np.divmod(edge, cover.shape[1])
+    part = cover[y, x, None].astype(np.float32) * (1 / 255)
+    under[y, x] = under[y, x] * (1 - part) + over[y, x] * part + 0.5
 
 
 def splat(surface: Floats, layer: Layer, step: float) -> Floats:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .testface_layer import Floats, smoothstep, spline
+from ._testface_layer import Floats, smoothstep, spline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .testface_identity import Identity
+    from ._testface_identity import Identity
 
 EXPRESSIONS = ("mouth_open", "eye_closed_l", "eye_closed_r", "brow_raise", "smile")
 _ROWS, _COLUMNS = 104, 60
