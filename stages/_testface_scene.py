@@ -20,7 +20,7 @@ _LEFT, _TOP, _WIDE = -2.45, 0.55, 4.9  # of the body, in head coordinates
 _COLLAR = np.array([(-0.50, 1.40), (-0.47, 1.66), (-0.30, 1.92), (0, 2.02), (0.30, 1.92),
                     (0.47, 1.66), (0.50, 1.40)])  # fmt: skip
 _SHOULDER = np.array([(0.46, 1.56), (0.80, 1.76), (1.32, 1.95), (1.76, 2.20), (2.02, 2.70),
-                      (2.15, 3.6), (2.2, 4.9), (2.2, 5.6)])  # fmt: skip
+                      (2.11, 3.2), (2.13, 3.9)])  # fmt: skip
 _NECK = np.array([(0.49, 0.3), (0.46, 0.9), (0.45, 1.3), (0.50, 1.56), (0.60, 1.80), (0.4, 2.2)])
 
 
@@ -54,7 +54,11 @@ class Body:
     def _draw(self, who: Identity, light: Light, width: int, height: int) -> tuple[Image, Image]:
         flesh, cloth = _tones(who, light, width, height, self._scale)
         broad = 0.9 if who.make_up > 0 else 1.0
-        shoulder = _SHOULDER * (broad, 1)
+        foot = _TOP + height / self._scale + 1
+        shoulder = np.concatenate([_SHOULDER, [(2.14, max(4.6, foot)), (2.1, foot + 2)]]) * (
+            broad,
+            1,
+        )
         shirt, cover, hem = (np.zeros((height, width), np.uint8) for _ in range(3))
         outline = np.concatenate([shoulder, shoulder[::-1] * (-1, 1)])
         cv2.fillPoly(shirt, [self._curve(outline)], (255,), cv2.LINE_AA, 4)
