@@ -23,6 +23,7 @@ COMMANDS = {
     "graph": "Show a pipeline's stages and the format on every link.",
     "devices": "List cameras, virtual cameras and screens.",
     "filters": "List the filters.",
+    "eval": "Judge landmarks or detector on annotated pictures.",
     "bench": "Compare a run with a bare decode-encode of the same clip.",
 }
 

@@ -1,0 +1,63 @@
+"""What the commands that train, judge and export networks share."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+    from ._output import Output
+
+
+def training(name: str, *needs: str) -> ModuleType:
+    """Import `models.training.<name>`; VidfilterError where a package it needs is missing."""
+    from ..errors import VidfilterError
+    from ..registry import module
+
+    missing = [need for need in needs if importlib.util.find_spec(need) is None]
+    if missing:
+        raise VidfilterError(
+            f"this needs the train extra ({', '.join(missing)} is not installed): "
+            "pip install 'vidfilter[train]'"
+        )
+    return module("models", f"training.{name}")
+
+
+def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
+    """Raise VidfilterError where a file to be written is there already."""
+    from ..errors import VidfilterError
+
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise VidfilterError(f"{path} exists already: --overwrite replaces it")
+
+
+@contextlib.contextmanager
+def progress_bar(output: Output, label: str, total: float) -> Iterator[Callable[[float], None]]:
+    """Give a function that shows how much of `total` is done; silent where nobody watches."""
+    if output.quiet or not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        output.write = lambda text: console.print(text, markup=False, highlight=False)
+        try:
+            yield lambda done: bar.update(task, completed=done)
+        finally:
+            output.write = None

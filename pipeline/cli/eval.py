@@ -1,0 +1,201 @@
+"""`vidfilter eval`: how far off the landmarks are, and how many faces are found."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._output import Output, output_options
+from ._training import progress_bar, refuse_existing, training
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PATH = click.Path(path_type=Path)
+_FILES = ("report.json", "errors.png", "faces.png")
+
+
+@click.group("eval")
+def command() -> None:
+    """Judge the networks on annotated pictures; docs/evaluation.md defines every figure."""
+
+
+@command.command("landmarks")
+@click.argument("data", metavar="DIR", type=_PATH)
+@click.option("--model", metavar="MODEL", help="Shipped network or .onnx file to judge.")
+@click.option("--points", type=click.Choice(["68", "194"]), help="Scheme to judge by.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["crop", "end-to-end"]),
+    default="crop",
+    show_default=True,
+    help="Jittered true boxes, or whole pictures through detector and landmarks.",
+)
+@click.option("--images", type=_PATH, metavar="DIR", help="Where else to look for pictures.")
+@click.option("--held-out", is_flag=True, help="Only pictures kept out of our own training.")
+@click.option("--out", type=_PATH, metavar="DIR", help="Write report, error plot and faces there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@output_options()
+@click.pass_obj
+def landmarks(
+    console: Output,
+    data: Path,
+    model: str | None,
+    points: str | None,
+    protocol: str,
+    images: Path | None,
+    held_out: bool,
+    out: Path | None,
+    overwrite: bool,
+) -> None:
+    """Measure the landmark error on the annotated faces in DIR.
+
+    DIR holds pictures with .pts, a csv of key points (or is that csv), or Helen's .txt.
+    """
+    plots = None
+    if out is not None:
+        plots = training("evaluate_plots", "matplotlib")
+        refuse_existing([out / name for name in _FILES], overwrite=overwrite)
+    wanted = int(points) if points else None
+    network = _network(model, wanted) if model else None
+    if network is not None and wanted is None:
+        wanted = _points_of(network)
+    faces = training("evaluate_data").find_faces(data, wanted, images, held_out_only=held_out)
+    count = len(faces[0].points_px)
+    network = network or _network(f"landmarks{count}", count)
+    judge = training("evaluate_landmarks")
+    with progress_bar(console, "judging", len(faces)) as done:
+        if protocol == "crop":
+            found = judge.crop_protocol(network, faces, progress=done)
+        else:
+            found = _end_to_end(faces, model or f"landmarks{count}", judge, done)
+    figures = judge.report(faces, found, network.scheme)
+    facts = {
+        "data": str(data),
+        "model": model or f"landmarks{count}",
+        "sha256": network.sha256,
+        "points": count,
+        "protocol": protocol,
+        "held_out_only": held_out,
+    }
+    result = {**figures, **facts}
+    if out is not None and plots is not None:
+        errors = judge.errors_of(faces, found, network.scheme)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / _FILES[0]).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        plots.error_curve(errors, out / _FILES[1], f"{facts['model']}, {protocol} protocol")
+        plots.contact_sheet(faces, found, errors, out / _FILES[2])
+        console.say(f"wrote {', '.join(str(out / name) for name in _FILES)}")
+    console.result(_text(result), result)
+
+
+def _network(model: str, points: int | None) -> Any:
+    """Load a network; ConfigError where it finds other points than are asked for."""
+    from ..errors import ConfigError
+    from ..registry import module
+
+    weights = Path(model) if model.endswith(".onnx") else model
+    network = module("models", "landmarks").LandmarkModel(weights)
+    if points is not None and _points_of(network) != points:
+        raise ConfigError(f"{model} finds {_points_of(network)} points, not {points}")
+    return network
+
+
+def _points_of(network: Any) -> int:
+    from ..registry import module
+
+    return int(module("models", "topology").topology(network.scheme).points)
+
+
+def _end_to_end(faces: Any, model: str, judge: Any, progress: Callable[[float], None]) -> Any:
+    """Return the points (N, K, 2) that `analyze` would find nearest each truth."""
+    import numpy as np
+
+    with tempfile.TemporaryDirectory(prefix="vidfilter-eval-") as name:
+        places: dict[Path, str] = {}
+        for face in faces:
+            path = face.image.resolve()
+            if path not in places:
+                places[path] = f"{len(places):07d}{path.suffix}"
+                (Path(name) / places[path]).symlink_to(path)
+        seen: dict[str, list[Any]] = {}
+        for number, frame in enumerate(_run(Path(name), model), 1):
+            points = [face.landmarks_px for face in frame.faces]
+            seen[frame.tags["file"]] = [found for found in points if found is not None]
+            progress(number * len(faces) / len(places))
+    rows = [judge.nearest(face, seen.get(places[face.image.resolve()], ())) for face in faces]
+    return np.stack(rows)
+
+
+def _run(folder: Path, model: str) -> Any:
+    from ..runner import Pipeline
+    from ..spec import PipelineSpec, StageSpec
+
+    properties: dict[str, dict[str, Any]] = {
+        "capture": {"source": str(folder)},
+        "detect": {},
+        "landmarks": {"model": model},
+        "smooth": {},
+        "appsink": {},
+    }
+    stages = tuple(StageSpec(name, name, values) for name, values in properties.items())
+    return Pipeline(PipelineSpec(stages)).frames()
+
+
+def _text(result: dict[str, Any]) -> str:
+    percent = {key: f"{100 * result[key]:.2f} %" for key in ("nme_interocular", "median")}
+    lines = [
+        f"{result['model']} on {result['data']}: {result['points']} points, "
+        f"{result['protocol']} protocol",
+        f"n                {result['n']} ({result['found']} found)",
+        f"nme_interocular  {percent['nme_interocular']}",
+        f"median           {percent['median']}",
+        f"failure_8        {100 * result['failure_8']:.2f} %",
+        f"failure_10       {100 * result['failure_10']:.2f} %",
+        f"auc_8            {result['auc_8']:.3f}",
+    ]
+    lines += [f"  {name:14} {100 * value:.2f} %" for name, value in result["regions"].items()]
+    return "\n".join(lines)
+
+
+@command.command("detect")
+@click.argument("csv", metavar="CSV", type=_PATH)
+@click.option("--images", type=_PATH, required=True, metavar="DIR", help="Where the pictures are.")
+@click.option("--only", type=_PATH, metavar="FILE", help="Names of the pictures to judge by.")
+@click.option("--weights", type=_PATH, metavar="FILE", help="Another detector (.onnx).")
+@click.option("--long-side", default=320, show_default=True, help="px of the picture's long side.")
+@click.option("--min-face", default=20.0, show_default=True, help="px there; smaller do not count.")
+@output_options()
+@click.pass_obj
+def detect(
+    console: Output,
+    csv: Path,
+    images: Path,
+    only: Path | None,
+    weights: Path | None,
+    long_side: int,
+    min_face: float,
+) -> None:
+    """Measure precision and recall of the detector on the faces boxed in CSV.
+
+    CSV has the columns image, xmin, ymin, xmax, ymax, label; an empty box says: no face here.
+    """
+    from ..errors import VidfilterError
+    from ..registry import module
+
+    judge = training("detector_eval")
+    detector = module("models", "detector").FaceDetector(weights)
+    try:
+        names = judge.heldout_names(only) if only else set()
+        pictures, ms = judge.judge(detector, images, csv, names, long_side, min_face)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        place = f"{csv}: no column {error}" if isinstance(error, KeyError) else f"{csv}: {error}"
+        raise VidfilterError(place) from error
+    if not pictures:
+        raise VidfilterError(f"{csv}: no picture to judge by")
+    figures = judge.report(pictures.values(), ms)
+    console.result("\n".join(f"{key}: {value}" for key, value in figures.items()), figures)
