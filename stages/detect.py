@@ -53,7 +53,12 @@ class Detect(stage.Transform):
             description="long side of the picture that the detector sees",
             json_schema_extra={"unit": "px"},
         )
-        min_score: float = Field(0.5, ge=0.0, le=1.0, description="ignore faces scored lower")
+        min_score: float | None = Field(
+            None,
+            ge=0.0,
+            le=1.0,
+            description="ignore faces scored lower; none = what suits the network",
+        )
         max_faces: int = Field(50, ge=1, le=400, description="keep so many, the best first")
         min_face_px: float = Field(
             0.0,

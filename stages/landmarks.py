@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..pipeline.caps import Caps
 
 MAX_GAP_S = 0.5  # after a longer gap between frames, faces may be anywhere
+PASSES = 4
 KEEP = 0.6  # a face in sight is kept down to this share of `min_presence`
 EAGER_S, PATIENT_S = 0.3, 0.1  # after a loss look at every frame for so long, then so often
 MAX_GROWTH = 1.5  # more in one frame is no motion but a mistake
@@ -154,15 +155,17 @@ class Landmarks(stage.Transform):
         self._book.admit(arrivals, now)
 
     def _locate(self, frame: Frame, faces: list[Face]) -> list[Sighting]:
-        """Find the points of detected faces in two passes.
+        """Find the points of detected faces in several passes, each cut around the last points.
 
-        The second crop is cut around the points of the first, as the network is used to.
+        So a face begins where following it would lead within a few frames.
         """
         if not faces:
             return []
         crops = [self._model.first_crop(f.box_xyxy_px, f.keypoints_px) for f in faces]
-        first = self._sightings(frame, crops)
-        return self._sightings(frame, [self._model.next_crop(seen.points_px) for seen in first])
+        for _ in range(PASSES - 1):
+            seen = self._sightings(frame, crops)
+            crops = [self._model.next_crop(s.points_px) for s in seen]
+        return self._sightings(frame, crops)
 
     def _portraits(self, frame: Frame) -> tuple[Face, ...]:
         """Return the faces of a picture that stands alone."""

@@ -86,33 +86,32 @@ class OneEuro:
     """One-Euro filter for rows of values (N, D); the D values of a row share one speed.
 
     The cutoff is `cutoff_hz` at rest, and rises with the speed above `slack` (per second, in the
-    unit given with each value): slower motion than that is taken for noise.
+    unit given with each value): slower motion than that is taken for noise. The first values
+    count alike, as in a mean, so that the filter settles at once.
     """
 
     def __init__(self, cutoff_hz: float, slack: float) -> None:
         self._cutoff_hz, self._slack = cutoff_hz, slack
-        self._value: F64 | None = None
+        self._count = 0
+        self._value: F64
         self._raw: F64
         self._speed: F64
 
     def filter(self, raw: F64, dt_s: float, unit: float) -> F64:
         """Return the filtered values (N, D) of `raw`, taken `dt_s` after those before."""
-        if self._value is None:
+        self._count += 1
+        if self._count == 1:
             self._value, self._raw, self._speed = raw, raw, np.zeros_like(raw)
             return raw
-        share = _share(SPEED_CUTOFF_HZ, dt_s)
+        turns = 2 * math.pi * dt_s
+        share = turns * SPEED_CUTOFF_HZ / (turns * SPEED_CUTOFF_HZ + 1)
         self._speed = self._speed + share * ((raw - self._raw) / dt_s - self._speed)
         speed = np.sqrt((self._speed * self._speed).sum(axis=1, keepdims=True)) / unit
-        cutoff = self._cutoff_hz + OPENING * np.maximum(speed - self._slack, 0.0)
-        turns = 2 * math.pi * dt_s * cutoff
-        self._value = self._value + turns / (turns + 1) * (raw - self._value)
+        gain = turns * (self._cutoff_hz + OPENING * np.maximum(speed - self._slack, 0.0))
+        gain = np.maximum(gain / (gain + 1), 1 / self._count)
+        self._value = self._value + gain * (raw - self._value)
         self._raw = raw
         return self._value
-
-
-def _share(cutoff_hz: float, dt_s: float) -> float:
-    turns = 2 * math.pi * dt_s * cutoff_hz
-    return turns / (turns + 1)
 
 
 class _TrackSmoother:

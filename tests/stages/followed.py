@@ -98,10 +98,10 @@ def install(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         model = SimpleNamespace(sha256="perfect")
 
         def detect(
-            self, luma: Any, *, long_side: int, min_score: float, max_faces: int
+            self, luma: Any, *, long_side: int, min_score: float | None, max_faces: int
         ) -> detector.Detections:
             world.sizes.append(long_side)
-            return world.detect(luma, min_score)
+            return world.detect(luma, min_score or 0.0)
 
     class Network(landmarks.LandmarkModel):
         def __init__(self, name: str) -> None:

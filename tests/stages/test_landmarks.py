@@ -13,6 +13,7 @@ from followed import World, at, follow, ids, install, number_of, stages
 from vidfilter.models.landmarks import LandmarkModel
 from vidfilter.pipeline.errors import InferenceError
 from vidfilter.pipeline.frame import Frame
+from vidfilter.stages.landmarks import PASSES
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_a_still_face_keeps_its_id_and_the_detector_rests(watch: Any) -> None:
     frames = watch(world, detect={"every": 20})
     assert ids(frames) == [[1]] * 60
     assert world.looks == [0, 20, 40]
-    assert world.runs == 59 + 2
+    assert world.runs == 59 + PASSES
     face = frames[30].faces[0]
     np.testing.assert_allclose(face.landmarks_px, at(300, 150), atol=1e-3)
     assert face.score == pytest.approx(0.97)
