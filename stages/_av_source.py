@@ -20,7 +20,7 @@ from ..pipeline.errors import DecodeError, MediaError
 from ..pipeline.frame import Frame
 from ._colour import PRIMARIES, TRANSFERS, Plan, plan
 from ._geometry import Orientation, even, fill, orientation_of
-from ._media import MediaInfo
+from ._media import MediaInfo, open_input
 from ._planes import planes_of
 from ._timestamps import Timeline
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ..pipeline.frame import U8
     from ..pipeline.stage import Context
-    from ._tracks import Packet
+    from ._transcode import Packet
 
 MAX_DECODER_THREADS = 4
 # How much shorter than announced a stream may end before it counts as cut off.
@@ -62,8 +62,7 @@ class _Layout:
 def open_container(name: str, **arguments: Any) -> InputContainer:
     """Open `name` for reading; raises DecodeError that says what is wrong with it."""
     try:
-        container: InputContainer = av.open(name, **arguments)
-        return container
+        return open_input(name, **arguments)
     except av.error.InvalidDataError:
         raise DecodeError(f"{name} is no video, picture or other media file") from None
     except (av.error.FFmpegError, OSError) as exc:

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One kind of file; `audio_codec` is for tracks that it cannot hold as they are."""
+    """One kind of file; the last two codecs are for tracks that it cannot hold as they are."""
 
     name: str
     video_codecs: tuple[str, ...]
     audio_codec: str
+    text_codec: str
     options: dict[str, str] = field(default_factory=dict)
 
 
@@ -30,11 +31,11 @@ _MATROSKA = {**_SAFE, "avoid_negative_ts": "disabled"}
 
 _MP4_CODECS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9")
 CONTAINERS = {
-    ".mp4": Container("mp4", _MP4_CODECS, "aac", _MP4),
-    ".m4v": Container("mp4", _MP4_CODECS, "aac", _MP4),
-    ".mov": Container("mov", ("libx264", "libx265"), "aac", _MP4),
-    ".mkv": Container("matroska", (*_MP4_CODECS, "ffv1"), "libopus", _MATROSKA),
-    ".webm": Container("webm", ("libvpx-vp9", "libsvtav1"), "libopus", _MATROSKA),
+    ".mp4": Container("mp4", _MP4_CODECS, "aac", "mov_text", _MP4),
+    ".m4v": Container("mp4", _MP4_CODECS, "aac", "mov_text", _MP4),
+    ".mov": Container("mov", ("libx264", "libx265"), "aac", "mov_text", _MP4),
+    ".mkv": Container("matroska", (*_MP4_CODECS, "ffv1"), "libopus", "subrip", _MATROSKA),
+    ".webm": Container("webm", ("libvpx-vp9", "libsvtav1"), "libopus", "webvtt", _MATROSKA),
 }
 VIDEO_CODECS = tuple(dict.fromkeys(c for kind in CONTAINERS.values() for c in kind.video_codecs))
 _DEFAULT_CRF = {"libx264": 23, "libx265": 26, "libvpx-vp9": 32, "libsvtav1": 32}

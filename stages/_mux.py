@@ -11,6 +11,7 @@ import av
 from av.codec.context import Flags, ThreadType
 
 from ._colour import MATRIX_CODES, PRIMARY_CODES, RANGE_CODES, TRANSFER_CODES, UNSPECIFIED
+from ._media import open_output
 from ._planes import FULL_RANGE, picture_of
 from ._tracks import CopiedTracks
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ..pipeline.frame import Frame
     from ..pipeline.stage import Context
     from ._formats import Container
-    from ._tracks import Packet
+    from ._transcode import Packet
 
 # libx264 tells its pictures' types itself; one taken over from the decoder would be obeyed.
 _ANY_TYPE, _KEY_TYPE = 0, 1
@@ -94,7 +95,7 @@ class Writer:
         self.path, self.part = path, part_path(path)
         self._kind, self._encoding, self._caps, self._context = kind, encoding, caps, context
         self._tracks: CopiedTracks | None = None
-        self._output = av.open(str(self.part), "w", kind.name, container_options=kind.options)
+        self._output = open_output(self.part, kind.name, kind.options)
         self._end_ticks = 0
 
     def begin(self, frame: Frame, *, copy_tracks: bool) -> None:

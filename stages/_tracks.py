@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import av.error
 from av.stream import Discard
 
+from ._media import open_input
+from ._transcode import TEXT_CODECS, AudioTranscoder, Packet, TextTranscoder, Transcoder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import TypeAlias
 
     from av.container import OutputContainer
     from av.stream import Stream
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from ..pipeline.stage import Context
     from ._formats import Container
 
-    Packet: TypeAlias = av.Packet[Any]
 
 # Tags that describe the old container, or the bytes of the old video.
 _STALE = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate", "vendor_id")
@@ -34,42 +35,14 @@ def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
     }
 
 
-class _Transcoder:
-    """Turns the packets of one audio track into packets of a codec that the output takes."""
-
-    def __init__(self, source: av.AudioStream, output: OutputContainer, codec: str) -> None:
-        rate = 48000 if codec == "libopus" else source.codec_context.sample_rate
-        layout = source.codec_context.layout.name
-        added: Any = output.add_stream(codec, rate=rate, layout=layout)
-        self.target: av.AudioStream = added
-        context = self.target.codec_context
-        context.open()
-        self._source = source
-        self._resampler = av.AudioResampler(
-            format=context.format, layout=layout, rate=rate, frame_size=context.frame_size or None
-        )
-
-    def packets(self, packet: Packet | None) -> Iterator[Packet]:
-        """Yield what `packet` becomes; None flushes."""
-        try:
-            decoded = self._source.decode(packet)
-        except av.error.FFmpegError:
-            decoded = []
-        for frame in [*decoded, *([None] if packet is None else [])]:
-            for piece in self._resampler.resample(frame):
-                yield from self.target.encode(piece)
-        if packet is None:
-            yield from self.target.encode(None)
-
-
 class CopiedTracks:
     """The audio and subtitle tracks of `path`, read by a container of their own."""
 
     def __init__(self, path: str, output: OutputContainer, kind: Container, context: Context):
         self._output, self._kind, self._context = output, kind, context
-        self._input = av.open(path)
+        self._input = open_input(path)
         self._targets: dict[int, Stream] = {}
-        self._transcoders: dict[int, _Transcoder] = {}
+        self._transcoders: dict[int, Transcoder] = {}
         self._seconds: dict[int, float] = {}
         self._refused = 0
         for stream in self._input.streams:
@@ -97,16 +70,19 @@ class CopiedTracks:
         self._seconds[stream.index] = float(stream.time_base or 0)
 
     def _transcode(self, stream: Stream, name: str) -> Stream | None:
-        suffix = self._kind.name
-        if not isinstance(stream, av.AudioStream) or stream.codec_context is None:
-            self._context.warn(f"{suffix} cannot hold {name} {stream.type}: the track is left out")
+        container, kind = self._kind.name, self._kind
+        coder: Transcoder
+        if isinstance(stream, av.AudioStream) and stream.codec_context is not None:
+            coder = AudioTranscoder(stream, self._output, to := kind.audio_codec)
+        elif name in TEXT_CODECS:
+            coder = TextTranscoder(stream, self._output, to := kind.text_codec)
+        else:
+            self._context.warn(f"{container} cannot hold {name} {stream.type}: it is left out")
             return None
-        self._context.warn(
-            f"{suffix} cannot hold {name} audio: it is converted to {self._kind.audio_codec}"
-        )
-        coder = _Transcoder(stream, self._output, self._kind.audio_codec)
+        self._context.warn(f"{container} cannot hold {name} {stream.type}: it is converted to {to}")
         self._transcoders[stream.index] = coder
-        return coder.target
+        target: Stream = coder.target
+        return target
 
     def _copy_description(self) -> None:
         self._output.metadata.update(kept_metadata(self._input.metadata))
@@ -146,7 +122,7 @@ class CopiedTracks:
         """Write what remains, up to `until_s` where given."""
         self.feed(float("inf") if until_s is None else until_s)
         for coder in self._transcoders.values():
-            for packet in coder.packets(None):
+            for packet in coder.flush():
                 self._output.mux_one(packet)
         if self._refused:
             self._context.warn(f"{self._refused} audio or subtitle packets were out of order")

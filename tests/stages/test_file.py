@@ -255,11 +255,29 @@ def test_subtitles_and_titles_are_kept(copy: Any, tmp_path: Path) -> None:
     ]
 
 
-def test_subtitles_that_do_not_fit_are_announced(copy: Any, tmp_path: Path, context: Any) -> None:
+@pytest.mark.parametrize("extension", ["mp4", "webm"])
+def test_subtitles_that_do_not_fit_are_rewritten(
+    copy: Any, tmp_path: Path, context: Any, extension: str
+) -> None:
     clip = write_clip(tmp_path / "clip.mkv", frames=60)
-    copy(_subtitles(tmp_path / "in.mkv", clip), tmp_path / "out.mp4")
-    assert len(times(tmp_path / "out.mp4")) == 60
-    assert "subtitle" in context.warnings[0]
+    output = tmp_path / f"out.{extension}"
+    copy(_subtitles(tmp_path / "in.mkv", clip), output)
+    assert len(times(output)) == 60
+    assert "converted to" in context.warnings[0]
+    assert _texts(output) == [(0.2, "Hello"), (1.2, "Good bye")]
+    copy(output, tmp_path / "back.mkv")
+    assert _texts(tmp_path / "back.mkv") == [(0.2, "Hello"), (1.2, "Good bye")]
+
+
+def _texts(path: Path) -> list[tuple[float, str]]:
+    with av.open(str(path)) as container:
+        found = []
+        for packet in container.demux(subtitles=0):
+            for text in packet.decode() if packet.size else []:
+                found.append(
+                    (round(float(packet.pts * packet.time_base), 3), text.dialogue.decode())
+                )
+        return found
 
 
 def test_pictures_of_many_sizes_fit_the_first(copy: Any, tmp_path: Path, context: Any) -> None:

@@ -1,0 +1,98 @@
+"""Turn packets of sound and text tracks into packets that another container takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import av
+import av.error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.container import OutputContainer
+
+Packet: TypeAlias = "av.Packet[Any]"
+TEXT_CODECS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
+
+
+class Transcoder(Protocol):
+    """One track on its way into another codec."""
+
+    target: Any
+
+    def packets(self, packet: Packet) -> Iterator[Packet]:
+        """Yield what `packet` becomes."""
+
+    def flush(self) -> Iterator[Packet]:
+        """Yield what is held back."""
+
+
+class AudioTranscoder:
+    """Decodes, resamples and encodes one audio track."""
+
+    def __init__(self, source: av.AudioStream, output: OutputContainer, codec: str) -> None:
+        rate = 48000 if codec == "libopus" else source.codec_context.sample_rate
+        layout = source.codec_context.layout.name
+        added: Any = output.add_stream(codec, rate=rate, layout=layout)
+        self.target: av.AudioStream = added
+        context = self.target.codec_context
+        context.open()
+        self._source = source
+        self._resampler = av.AudioResampler(
+            format=context.format, layout=layout, rate=rate, frame_size=context.frame_size or None
+        )
+
+    def packets(self, packet: Packet) -> Iterator[Packet]:
+        """Yield what `packet` becomes; one that is damaged becomes nothing."""
+        try:
+            decoded = self._source.decode(packet)
+        except av.error.FFmpegError:
+            return
+        for frame in decoded:
+            yield from self._encoded(frame)
+
+    def flush(self) -> Iterator[Packet]:
+        """Yield what decoder, resampler and encoder hold back."""
+        try:
+            held = self._source.decode(None)
+        except av.error.FFmpegError:
+            held = []
+        for frame in [*held, None]:
+            yield from self._encoded(frame)
+        yield from self.target.encode(None)
+
+    def _encoded(self, frame: av.AudioFrame | None) -> Iterator[Packet]:
+        for piece in self._resampler.resample(frame):
+            yield from self.target.encode(piece)
+
+
+class TextTranscoder:
+    """Rewrites the packets of one track of text subtitles."""
+
+    def __init__(self, source: Any, output: OutputContainer, codec: str) -> None:
+        added: Any = output.add_stream(codec)
+        self.target = added
+        self.target.time_base = added.codec_context.time_base = source.time_base
+        self._source = source.codec_context
+        # The decoder writes its header, the styles that texts refer to, when it opens.
+        self._source.open(strict=False)
+        added.codec_context.subtitle_header = self._source.subtitle_header
+
+    def packets(self, packet: Packet) -> Iterator[Packet]:
+        """Yield the packet's text; none where it only ends another."""
+        try:
+            text = self._source.decode2(packet)
+        except av.error.FFmpegError:
+            return
+        if text is None or not len(text):
+            return
+        written = self.target.codec_context.encode_subtitle(text)
+        written.stream, written.time_base = self.target, packet.time_base
+        written.pts = written.dts = packet.pts
+        written.duration = packet.duration
+        yield written
+
+    def flush(self) -> Iterator[Packet]:
+        """Yield nothing: every text is a packet."""
+        yield from ()
