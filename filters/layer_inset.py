@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # The skin's colour is measured where the wide cut reaches beyond the region by this much.
 RING = 48
 RELIEF_COLOUR = 0.3
+# Deeper is no skin: hair, or what lies behind the face.
+RELIEF_DEPTH = 35
 
 
 class InsetPainter:
@@ -74,6 +76,7 @@ def _merge(target: U8, source: U8, wide: U8, inner: U8, blend: float, kind: str)
     over, core = (_weight(mask, target) for mask in (wide, inner))
     below, above = target.astype(np.float32), source.astype(np.float32)
     relief = _less_colour(above - _ring_mean(source, wide, inner), kind)
+    np.clip(relief, -RELIEF_DEPTH, RELIEF_DEPTH, out=relief)
     around = above + blend * (below + relief - above)
     painted = around + core * (above - around)
     below += over * (painted - below)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Blocks come in these sizes only, so that the mosaic does not crawl as a face comes nearer.
 BLOCKS_PX = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+KEPT = 1.8
 # A whole picture is hidden with this many blocks along its shorter side.
 PICTURE_BLOCKS = 9
 # A head reaches farther above the face's points than below them, by this share of their extent.
@@ -39,12 +40,12 @@ SPREAD_PER_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A circle to hide; `side` is the face's extent in px, `seen_s` when it was last found."""
+    """A circle to hide with blocks of `block` px; `seen_s` is when the face was last found."""
 
     x: float
     y: float
     radius: float
-    side: float
+    block: int
     seen_s: float
     leaving: bool
 
@@ -73,7 +74,7 @@ class PixelatePainter:
             return
         for head in self._heads.values():
             if now - head.seen_s <= self.spec.hold_s:
-                hide_head(canvas, self._spread(head, now), self.spec.blocks)
+                hide_head(canvas, self._spread(head, now))
 
     def _found(
         self, caps: Caps, faces: list[tuple[Face, FaceAxes | None]], now: float
@@ -94,7 +95,14 @@ class PixelatePainter:
         y = (y0 + y1) / 2 + up.imag * UPWARDS * side
         near = EDGE * side
         leaving = x0 < near or y0 < near or x1 > caps.width - near or y1 > caps.height - near
-        return Head(x, y, self.spec.grow * side / 2, side, now, leaving)
+        block = self._block(side / self.spec.blocks, self._heads.get(face.track_id))
+        return Head(x, y, self.spec.grow * side / 2, block, now, leaving)
+
+    def _block(self, wanted: float, before: Head | None) -> int:
+        """Return a size of blocks not below `wanted`; one that still serves is kept."""
+        if before is not None and wanted <= before.block <= KEPT * wanted:
+            return before.block
+        return next((size for size in BLOCKS_PX if size >= wanted), BLOCKS_PX[-1])
 
     def _lost(self, frame: Frame, found: dict[int, Head], now: float) -> dict[int, Head]:
         """Return the heads known before that are not found now and still count."""
@@ -129,11 +137,10 @@ class PixelatePainter:
         return replace(head, radius=head.radius * (1 + SPREAD_PER_S * (now - head.seen_s)))
 
 
-def hide_head(canvas: Canvas, head: Head, blocks: int) -> None:
+def hide_head(canvas: Canvas, head: Head) -> None:
     """Replace a head by a mosaic whose blocks lie on a grid fixed to the picture."""
     width, height = canvas.caps.width, canvas.caps.height
-    wanted = head.side / blocks
-    block = next((size for size in BLOCKS_PX if size >= wanted), BLOCKS_PX[-1])
+    block = head.block
     reach = head.radius + block / 2
     x0, y0 = (max(int((v - reach) // block) * block, 0) for v in (head.x, head.y))
     x1 = min(-int(-(head.x + reach) // block) * block, width)

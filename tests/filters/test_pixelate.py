@@ -173,6 +173,18 @@ def test_a_box_alone_is_enough(watcher: Watcher) -> None:
     assert watcher.hidden(0, Face(1, box))[115, 160]
 
 
+def test_the_blocks_do_not_flicker_as_a_face_sways(watcher: Watcher) -> None:
+    def block_edges(time_s: float, size: float) -> list[int]:
+        watcher.hidden(time_s, make_face(*MIDDLE, size))
+        luma = watcher.last.frame.planes[0][90:140, 140:180].astype(int)
+        return np.flatnonzero(np.abs(np.diff(luma, axis=1)).any(axis=0)).tolist()
+
+    sizes = (33, 31, 29, 30, 33, 29)
+    shown = [block_edges(0.04 * step, size) for step, size in enumerate(sizes)]
+    assert len(shown[0]) == 5, "blocks of 8 px"
+    assert all(edges == shown[0] for edges in shown)
+
+
 def test_a_hidden_frame_is_a_new_frame(watcher: Watcher) -> None:
     frame: Frame = make_frame(face())
     kept = [plane.copy() for plane in frame.planes]
