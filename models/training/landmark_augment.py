@@ -66,7 +66,7 @@ class Augmenter:
             points = {key: values[topology(key).flip] for key, values in points.items()}
         points = {key: transform_points(matrix, values) for key, values in points.items()}
         image = self._warp(self.faces.images[row], matrix)
-        if kind == LANDMARKS and self.rng.random() < 0.35:
+        if kind == LANDMARKS and self.rng.random() < 0.25:
             presence = self._occlude(image, points["ibug68"], presence)
         image = self._degrade(image)
         if presence == 0.0:
@@ -102,9 +102,9 @@ class Augmenter:
     def _jitter(self) -> Jitter:
         """Mix the small errors of tracking with those of a detector's first box."""
         draw = self.rng.random()
-        if draw < 0.25:
+        if draw < 0.3:
             return Jitter(0.06, 0.1, float(self.rng.normal(0, 4)))
-        if draw < 0.8:
+        if draw < 0.88:
             return Jitter(0.12, 0.17, float(self.rng.normal(0, 14)))
         return Jitter(0.25, 0.35, float(self.rng.uniform(-60, 60)))
 
@@ -193,12 +193,12 @@ class Augmenter:
 
     def _degrade(self, image: Luma) -> Luma:
         rng = self.rng
-        if rng.random() < 0.25:
+        if rng.random() < 0.2:
             image = self._shrink(image, int(np.exp(rng.uniform(np.log(16), np.log(72)))))
-        if rng.random() < 0.18:
+        if rng.random() < 0.12:
             image = self._blur(image)
         image = self._light(image)
-        if rng.random() < 0.35:
+        if rng.random() < 0.3:
             noisy = image + rng.uniform(1, 12) * self._noise(image.shape)
             image = np.clip(noisy, 0, 255).astype(np.uint8)
         if rng.random() < 0.15:
@@ -231,7 +231,7 @@ class Augmenter:
         """Change gamma, gain and offset; sometimes light from one side or near darkness."""
         rng = self.rng
         ramp = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.6, 0.6))
-        dark = rng.random() < 0.08
+        dark = rng.random() < 0.06
         gain = rng.uniform(0.1, 0.3) if dark else rng.uniform(0.45, 1.25)
         table = ramp * gain * 255 + rng.uniform(0 if dark else -25, 45)
         image = np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)), dtype=np.uint8)
