@@ -141,10 +141,13 @@ class Pipeline:
         if self._supervisor is None:
             self.start()
         sink = next(node.stage for node in self._nodes if node.id == stage_id)
+        complete = False
         try:
             yield from sink.pull()  # type: ignore[attr-defined]
+            complete = True
         finally:
-            self.stop(drain=False)
+            if not complete:
+                self.stop(drain=False)
             if self._supervisor is not None:
                 self._supervisor.join()
         if self._error is not None:

@@ -6,9 +6,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from stand_ins import CAPS, make_frame
 
 from vidfilter.pipeline.frame import Face, allocate
+
+from stand_ins import CAPS, make_frame
 
 
 def test_with_changes_only_what_is_named():
