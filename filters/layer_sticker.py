@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .geometry import F64, FaceAxes, Rect
     from .spec import Sticker
 
-SHORTEST_STRETCH = 0.08
+SHORTEST_STRETCH = 0.05
 WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
