@@ -64,10 +64,22 @@ def open_container(name: str, **arguments: Any) -> InputContainer:
     try:
         return open_input(name, **arguments)
     except av.error.InvalidDataError:
+        if _is_mp4(name):
+            raise DecodeError(
+                f"{name} is cut off before its index (moov): its recording or copying did not end"
+            ) from None
         raise DecodeError(f"{name} is no video, picture or other media file") from None
     except (av.error.FFmpegError, OSError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise MediaError(f"cannot open {name}: {reason}") from None
+
+
+def _is_mp4(name: str) -> bool:
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(8)[4:] == b"ftyp"
+    except (OSError, ValueError):
+        return False
 
 
 def check_readable(path: Path) -> None:
@@ -78,8 +90,8 @@ def check_readable(path: Path) -> None:
             problem = "it is empty"
     except FileNotFoundError:
         problem = "it does not exist"
-    except OSError as exc:
-        problem = exc.strerror or str(exc)
+    except (OSError, ValueError) as exc:  # ValueError: a null character in the name
+        problem = getattr(exc, "strerror", None) or str(exc)
     if problem:
         raise MediaError(f"cannot open {path}: {problem}")
 
@@ -124,7 +136,9 @@ class MediaReader:
             for s in container.streams.video
             if s.codec_context is not None and not s.disposition & Disposition.attached_pic
         ]
-        if found and container.format.name != "tty":
+        if found and container.format.name != "tty":  # that one makes a film of any text
+            if len(found) > 1:
+                self._context.info(f"{self.name} has {len(found)} video tracks: the first is used")
             return found[0]
         kinds = sorted({s.type for s in container.streams if s.type in ("audio", "subtitle")})
         only = f", only {' and '.join(kinds)}" if kinds else ""
@@ -132,7 +146,7 @@ class MediaReader:
 
     def _prepare_decoder(self, stream: VideoStream) -> None:
         stream.codec_context.thread_type = ThreadType.AUTO
-        stream.codec_context.thread_count = min(len(os.sched_getaffinity(0)), MAX_DECODER_THREADS)
+        stream.codec_context.thread_count = min(os.cpu_count() or 1, MAX_DECODER_THREADS)
         if not self._live:
             for other in stream.container.streams:
                 if other is not stream:

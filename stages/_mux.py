@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # libx264 tells its pictures' types itself; one taken over from the decoder would be obeyed.
 _ANY_TYPE, _KEY_TYPE = 0, 1
 _AUDIO_AHEAD_S = 0.5
+# Broadcasts count from some hour of the day; a file that shows nothing so long helps nobody.
+_LATE_START_S = 600.0
 _MAX_DENOMINATOR = 2**31 - 1
 
 
@@ -112,15 +114,22 @@ class Writer:
         # The encoder counts frames from key to key; where they are sparse, time has to decide.
         self._key_ticks = max(1, int(Fraction(self._encoding.key_interval_s) / self._unit))
         self._recent: deque[int] = deque(maxlen=self._coder.gop_size)
+        self._shift_ticks = self._ticks(frame.pts) if frame.time_s >= _LATE_START_S else 0
+        if self._shift_ticks:
+            self._context.warn(f"time starts at {frame.time_s:.1f} s: {self.path} starts at 0")
         if media is not None and copy_tracks:
-            self._tracks = CopiedTracks(media.path, self._output, self._kind, self._context)
+            shift_s = self._shift_ticks * self._tick_s
+            self._tracks = CopiedTracks(
+                media.path, self._output, self._kind, self._context, shift_s
+            )
             self._stream.metadata.update(self._tracks.video_metadata)
 
     def write(self, frame: Frame) -> None:
         """Encode `frame` and write what is ready."""
         if frame.time_base != self._source_base:
             self._source_base, self._ratio = frame.time_base, frame.time_base / self._unit
-        pts, duration = self._ticks(frame.pts), self._ticks(frame.duration or 0)
+        pts = self._ticks(frame.pts) - self._shift_ticks
+        duration = self._ticks(frame.duration or 0)
         picture = picture_of(frame, self._format)
         picture.pts, picture.duration, picture.time_base = pts, duration, self._unit
         picture.pict_type = self._picture_type(pts)

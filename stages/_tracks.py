@@ -9,7 +9,15 @@ import av.error
 from av.stream import Discard
 
 from ._media import open_input
-from ._transcode import TEXT_CODECS, AudioTranscoder, Packet, TextTranscoder, Transcoder
+from ._transcode import (
+    TEXT_CODECS,
+    AdtsUnwrapper,
+    AudioTranscoder,
+    Packet,
+    TextTranscoder,
+    Transcoder,
+    is_adts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +44,16 @@ def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
 
 
 class CopiedTracks:
-    """The audio and subtitle tracks of `path`, read by a container of their own."""
+    """The audio and subtitle tracks of `path`, read by a container of their own.
 
-    def __init__(self, path: str, output: OutputContainer, kind: Container, context: Context):
+    All their times are set back by `shift_s`.
+    """
+
+    def __init__(
+        self, path: str, output: OutputContainer, kind: Container, context: Context, shift_s: float
+    ) -> None:
         self._output, self._kind, self._context = output, kind, context
+        self._shift_s = shift_s
         self._input = open_input(path)
         self._targets: dict[int, Stream] = {}
         self._transcoders: dict[int, Transcoder] = {}
@@ -65,6 +79,8 @@ class CopiedTracks:
             target = added
         else:
             self._targets[stream.index] = target
+            if self._kind.name in ("mp4", "mov") and is_adts(stream):
+                self._transcoders[stream.index] = AdtsUnwrapper(stream, target)
         target.metadata.update(kept_metadata(stream.metadata))
         target.disposition = stream.disposition
         self._seconds[stream.index] = float(stream.time_base or 0)
@@ -100,9 +116,18 @@ class CopiedTracks:
                 if packet.dts is None:
                     packet.dts = packet.pts
                 if packet.dts is not None:
-                    yield packet.dts * self._seconds[packet.stream_index], packet
+                    yield self._place(packet), packet
         except av.error.FFmpegError:
             return  # the source tells the user that the file is damaged
+
+    def _place(self, packet: Packet) -> float:
+        """Shift `packet` as the video is shifted; returns when it decodes, in seconds."""
+        second = self._seconds[packet.stream_index]
+        if self._shift_s and second:
+            ticks = round(self._shift_s / second)
+            packet.dts = (packet.dts or 0) - ticks
+            packet.pts = None if packet.pts is None else packet.pts - ticks
+        return (packet.dts or 0) * second
 
     @property
     def video_metadata(self) -> dict[str, str]:

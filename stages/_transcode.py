@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import av
 import av.error
+from av.bitstream import BitStreamFilterContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,38 @@ class AudioTranscoder:
     def _encoded(self, frame: av.AudioFrame | None) -> Iterator[Packet]:
         for piece in self._resampler.resample(frame):
             yield from self.target.encode(piece)
+
+
+class AdtsUnwrapper:
+    """Takes the headers of broadcast AAC off; the sound itself stays as it is.
+
+    MP4 keeps one header for all. Its muxer would do this by itself, but not while it writes
+    fragments.
+    """
+
+    def __init__(self, source: Any, target: Any) -> None:
+        self.target = target
+        self._filter = BitStreamFilterContext("aac_adtstoasc", source)
+
+    def packets(self, packet: Packet) -> Iterator[Packet]:
+        """Yield `packet` unwrapped; one that is damaged becomes nothing."""
+        try:
+            unwrapped = self._filter.filter(packet)
+        except av.error.FFmpegError:
+            return
+        for piece in unwrapped:
+            piece.stream = self.target
+            yield piece
+
+    def flush(self) -> Iterator[Packet]:
+        """Yield nothing: every packet passes at once."""
+        yield from ()
+
+
+def is_adts(stream: Any) -> bool:
+    """Return whether `stream` is AAC with a header in each packet, as in MPEG-TS."""
+    context = stream.codec_context
+    return context is not None and context.name == "aac" and not context.extradata_size
 
 
 class TextTranscoder:

@@ -121,6 +121,18 @@ def test_a_file_that_was_cut_gives_what_it_has(read: Any, tmp_path: Path, contex
     assert any(str(path) in text for text in context.warnings)
 
 
+@pytest.mark.parametrize("audio", [0, 1])
+def test_a_cut_matroska_file_is_noticed(
+    read: Any, tmp_path: Path, context: Any, audio: int
+) -> None:
+    path = write_clip(tmp_path / "whole.mkv", frames=100, audio=audio)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    _, frames = read(path)
+    assert 20 < len(frames) < 80
+    assert context.tags["truncated"] is True
+
+
 def test_a_whole_file_is_not_called_truncated(read: Any, tmp_path: Path, context: Any) -> None:
     for name in ("a.mp4", "a.mkv", "a.ts"):
         read(write_clip(tmp_path / name, frames=60, audio=1, audio_s=4.0))
@@ -157,6 +169,18 @@ def test_what_is_no_video_is_refused_in_one_line(
         read(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_unfinished_mp4_is_told_from_other_files(read: Any, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(MediaError, match=r"before its index \(moov\)"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["a:b.mp4", "100%d.mp4", "ä ö.mp4", "-x.mp4"])
+def test_any_file_name_will_do(read: Any, tmp_path: Path, name: str) -> None:
+    assert len(read(write_clip(tmp_path / "plain.mp4").rename(tmp_path / name))[1]) == 10
 
 
 def test_sound_alone_is_refused(read: Any, tmp_path: Path) -> None:

@@ -109,6 +109,32 @@ def test_offsets_between_picture_and_sound_are_kept(
         assert abs(tracks(output)[0].start_s - tracks(source)[0].start_s) <= 0.001
 
 
+def test_broadcast_sound_fits_into_mp4(copy: Any, tmp_path: Path, context: Any) -> None:
+    source = write_clip(tmp_path / "in.ts", frames=60, audio=1)
+    copy(source, tmp_path / "out.mp4")
+    copy(source, tmp_path / "out.mkv")
+    before, (mp4,), (mkv,) = (
+        tracks(source)[0], tracks(tmp_path / "out.mp4"), tracks(tmp_path / "out.mkv")
+    )  # fmt: skip
+    assert before.count == mp4.count == mkv.count
+    assert mp4.checksum == mkv.checksum  # the muxer of Matroska unwraps by itself
+    assert abs(mp4.start_s - before.start_s) < 0.001
+    assert context.warnings == []
+
+
+def test_a_start_hours_away_becomes_zero(copy: Any, tmp_path: Path, context: Any) -> None:
+    start = 25 * 3600
+    source = write_clip(
+        tmp_path / "in.ts", pts=range(start, start + 10), audio=1, audio_start_s=3600.2,
+        container_options={"muxdelay": "0"},
+    )  # fmt: skip
+    copy(source, tmp_path / "out.mp4")
+    assert times(tmp_path / "out.mp4") == [Fraction(n, 25) for n in range(10)]
+    offset = tracks(source)[0].start_s - float(times(source)[0])
+    assert abs(tracks(tmp_path / "out.mp4")[0].start_s - offset) < 0.001
+    assert "starts at 0" in context.warnings[0]
+
+
 def test_variable_rate_stays_variable(copy: Any, tmp_path: Path) -> None:
     pts = [0, 3, 4, 10, 11, 30, 31, 32, 33, 60]
     source = write_clip(tmp_path / "in.mp4", pts=pts, time_base=Fraction(1, 100), duration=3)
