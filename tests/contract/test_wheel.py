@@ -34,7 +34,9 @@ def test_the_installed_package_holds_every_file_of_the_tree():
 def test_every_folder_with_code_is_a_listed_package():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     listed = set(settings["tool"]["setuptools"]["packages"])
-    folders = {path.parent.relative_to(ROOT) for part in PARTS for path in (ROOT / part).rglob("*.py")}
+    folders = {
+        path.parent.relative_to(ROOT) for part in PARTS for path in (ROOT / part).rglob("*.py")
+    }
     assert {"vidfilter." + ".".join(folder.parts) for folder in folders} == listed
 
 
