@@ -216,11 +216,7 @@ def read_filter(name_or_path: str) -> tuple[Path, FilterSpec]:
     try:
         spec = FilterSpec.model_validate(tree)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        text = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            text = f"unknown key {str(first['loc'][-1])!r}"
-        raise ConfigError(f"{path}:{_line(tree, first['loc'])} {_dotted(first)}{text}") from None
+        raise ConfigError(f"{path}:{_explain(error, tree)}") from None
     _check_art(path, tree, spec)
     return folder, spec
 
@@ -241,9 +237,17 @@ def _read_yaml(path: Path) -> Any:
     return tree
 
 
-def _dotted(error: Any) -> str:
-    name = ".".join(str(part) for part in error["loc"])
-    return f"{name}: " if name else ""
+def _explain(error: ValidationError, tree: Any) -> str:
+    """Return the place and text of what to mend first: a misspelt key before a missing one."""
+    errors = error.errors(include_url=False)
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    text = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        text = f"unknown key {str(first['loc'][-1])!r}"
+        if missing := [str(e["loc"][-1]) for e in errors if e["type"] == "missing"]:
+            text += f" ({', '.join(missing)} missing)"
+    name = ".".join(str(part) for part in first["loc"])
+    return f"{_line(tree, first['loc'])} {name}: {text}" if name else f"{_line(tree, ())} {text}"
 
 
 def _line(tree: Any, location: Sequence[int | str]) -> str:

@@ -67,6 +67,7 @@ def test_a_folder_without_description_is_refused(tmp_path: Path) -> None:
     ("old", "new", "where", "text"),
     [
         ("width: 0.5", "width: 0.5\n      colour: red", ":9:7:", "unknown key 'colour'"),
+        ("width: 0.5", "wdith: 0.5", ":8:7:", "unknown key 'wdith' (width missing)"),
         ("width: 0.5", "width: wide", ":8:7:", "number"),
         ("width: 0.5", "width: -1", ":8:7:", "greater than 0"),
         ("nose.base", "nose.bace", ":7:7:", "did you mean 'nose.base'"),
