@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pipeline.errors import InferenceError, WeightsError
+from .colour_crops import cut_rgb
 from .crops import Crop, crop_from_box, crop_from_landmarks, transform_points
 from .detector import hand_drawn_from_tight, tight_box_from_detection
 from .runtime import load_model
@@ -18,6 +19,8 @@ from .topology import topology
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ..pipeline.frame import Frame
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -45,25 +48,35 @@ class LandmarkModel:
         model = load_model(weights, threads)
         shape = model.session.get_inputs()[0].shape
         size = shape[-1] if isinstance(shape[-1], int) else model.spec.get("input", {}).get("size")
-        if len(shape) != 4 or shape[1] != 1 or not isinstance(size, int):
-            raise WeightsError(f"{weights}: input {shape} is no batch of square luma crops")
+        if len(shape) != 4 or shape[1] not in (1, 3) or not isinstance(size, int):
+            raise WeightsError(f"{weights}: input {shape} is no batch of square luma or RGB crops")
         self.size = size
+        self.colour = shape[1] == 3
+        self.tells_presence = "presence" in model.output_names
         self.scheme = str(model.spec.get("scheme", "ibug68"))
         regions = topology(self.scheme)
         self._left_eye, self._right_eye = regions.region("eye.left"), regions.region("eye.right")
         self.sha256, self._session = model.sha256, model.session
         self._input = model.input_name
         self._outputs = ["landmarks", "presence", "visibility"]
-        self._batch = np.zeros((1, 1, size, size), np.float32)
+        if not self.tells_presence:
+            self._outputs = ["landmarks"]
+        self._batch = np.zeros((1, shape[1], size, size), np.float32)
         self._crop = np.empty((size, size), np.uint8)
 
-    def run(self, luma: U8, crops: list[Crop]) -> Landmarks:
+    def run(self, picture: U8 | Frame, crops: list[Crop]) -> Landmarks:
         """Find the points of the faces in `crops` of a picture's luma (H, W).
 
-        Raises InferenceError where the network returns a value that is not finite.
+        A network with `colour` takes a frame or a BGR picture (H, W, 3) instead; one that does
+        not tell presence gives 1.0. Raises InferenceError where the network returns a value that
+        is not finite.
         """
-        batch = self._fill(luma, crops)
-        points, presence, visibility = self._session.run(self._outputs, {self._input: batch})
+        batch = self._fill(picture, crops)
+        points, *rest = self._session.run(self._outputs, {self._input: batch})
+        presence, visibility = rest or (
+            np.ones(len(crops), np.float32),
+            np.ones_like(points[..., 0]),
+        )
         if not (np.isfinite(points).all() and np.isfinite(presence).all()):
             raise InferenceError("the landmark network returned a value that is not finite")
         back = [
@@ -95,11 +108,14 @@ class LandmarkModel:
         tight = np.concatenate((points_px.min(axis=0), points_px.max(axis=0)))
         return hand_drawn_from_tight(tight)
 
-    def _fill(self, luma: U8, crops: list[Crop]) -> F32:
+    def _fill(self, picture: U8 | Frame, crops: list[Crop]) -> F32:
         if len(crops) > len(self._batch):
-            self._batch = np.zeros((len(crops), 1, self.size, self.size), np.float32)
+            self._batch = np.zeros((len(crops), *self._batch.shape[1:]), np.float32)
         for row, crop in zip(self._batch, crops, strict=False):
-            row[0] = cut(luma, crop, self.size, self._crop)
+            if self.colour or not isinstance(picture, np.ndarray):
+                row[:] = cut_rgb(picture, crop, self.size, cut)
+            else:
+                row[0] = cut(picture, crop, self.size, self._crop)
         return self._batch[: len(crops)]
 
 

@@ -55,6 +55,7 @@ class Landmarks(stage.Transform):
         super().__init__(params, context)
         self._model: Any = None
         self._head_pose: Any = None
+        self._colour, self._believed = False, True
         self._book = TrackBook()
         self._settings: dict[str, Any] = {}
         self._next_portrait = 0
@@ -63,6 +64,9 @@ class Landmarks(stage.Transform):
     def start(self, caps: Caps) -> Caps:
         """Load the network."""
         self._model = registry.module("models", "landmarks").LandmarkModel(self.params.model)
+        self._colour = getattr(self._model, "colour", False)
+        # A network that cannot tell whether there is a face leaves that to the detector.
+        self._believed = getattr(self._model, "tells_presence", True)
         self._head_pose = registry.module("models", "pose").head_pose
         self._settings = {"landmarks": self.params.model_dump()}
         self._settings["landmarks"]["sha256"] = self._model.sha256
@@ -108,7 +112,7 @@ class Landmarks(stage.Transform):
             self._lost_s = now
 
     def _sightings(self, frame: Frame, crops: list[Any]) -> list[Sighting]:
-        found = self._model.run(frame.luma, crops)
+        found = self._model.run(frame if self._colour else frame.luma, crops)
         rows = zip(found.points_px, found.presence.tolist(), found.visibility, strict=True)
         return [Sighting(*row) for row in rows]
 
@@ -141,7 +145,7 @@ class Landmarks(stage.Transform):
         known = self._book.match([self._model.tight_box(c.box_xyxy_px) for c in candidates])
         for track in self._book.visible:
             track.missed_looks = 0 if track in known else track.missed_looks + 1
-        self._book.lose([track for track in self._book.visible if _doubtful(track)])
+        self._book.lose([t for t in self._book.visible if _doubtful(t, self._believed)])
         room = self.params.max_faces - len(self._book.visible)
         new = [c for c, track in zip(candidates, known, strict=True) if track is None][:room]
         taken = [track.box for track in self._book.visible]
@@ -218,5 +222,7 @@ def _likely(track: Track, seen: Sighting, frame: Frame) -> bool:
     return bool(0 <= x < width and 0 <= y < height)
 
 
-def _doubtful(track: Track) -> bool:
+def _doubtful(track: Track, believed: bool) -> bool:
+    if not believed:
+        return track.missed_looks > 0
     return track.missed_looks >= MISSED_LOOKS and track.seen.presence < SURE
