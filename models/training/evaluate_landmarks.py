@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,9 +53,17 @@ def crop_protocol(
     return np.stack(found).astype(np.float32)
 
 
-def picture_for(_model: LandmarkModel, path: Path) -> Any:
-    """Read a picture as `_model` takes it."""
-    return read_luma(path)
+def picture_for(model: LandmarkModel, path: Path) -> NDArray[np.uint8]:
+    """Read a picture as `model` takes it: luma (H, W) or BGR (H, W, 3)."""
+    return read_bgr(path) if model.colour else read_luma(path)
+
+
+def read_bgr(path: Path) -> NDArray[np.uint8]:
+    """Decode an image as (H, W, 3) BGR."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise AnnotationError(f"{path}: not a readable image")
+    return np.asarray(image, dtype=np.uint8)
 
 
 def check_eyes(face: AnnotatedFace, scheme: str) -> None:

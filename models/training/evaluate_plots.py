@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..crops import Crop, transform_points
+from .evaluate_landmarks import read_bgr
 from .landmark_formats import AnnotationError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _tile(face: AnnotatedFace, found: F32, error: float) -> U8:
     low, high = face.points_px.min(axis=0), face.points_px.max(axis=0)
     x, y = (float(v) for v in (low + high) / 2)
     matrix = Crop(x, y, 1.7 * float((high - low).max())).to_crop(TILE)
-    picture = cv2.imread(str(face.image))
+    picture = read_bgr(face.image)
     tile = np.asarray(cv2.warpAffine(picture, matrix, (TILE, TILE)), np.uint8)
     for points, colour in ((face.points_px, TRUTH_BGR), (found, FOUND_BGR)):
         for a, b in transform_points(matrix, points) if np.isfinite(points).all() else ():

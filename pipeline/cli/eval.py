@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PATH = click.Path(path_type=Path)
+_NAMES = {"landmarks68": "ibug68", "landmarks194": "helen194"}
+_SCHEMES = {68: "ibug68", 194: "helen194"}
 _FILES = ("report.json", "errors.png", "faces.png")
 
 
@@ -26,7 +28,7 @@ def command() -> None:
 
 @command.command("landmarks")
 @click.argument("data", metavar="DIR", type=_PATH)
-@click.option("--model", metavar="MODEL", help="Shipped network or .onnx file to judge.")
+@click.option("--model", metavar="MODEL", help="ibug68, helen194 or an .onnx file.")
 @click.option("--points", type=click.Choice(["68", "194"]), help="Scheme to judge by.")
 @click.option(
     "--protocol",
@@ -60,23 +62,25 @@ def landmarks(
     if out is not None:
         plots = training("evaluate_plots", "matplotlib")
         refuse_existing([out / name for name in _FILES], overwrite=overwrite)
+    model = _NAMES.get(model or "", model)
     wanted = int(points) if points else None
     network = _network(model, wanted) if model else None
     if network is not None and wanted is None:
         wanted = _points_of(network)
     faces = training("evaluate_data").find_faces(data, wanted, images, held_out_only=held_out)
     count = len(faces[0].points_px)
-    network = network or _network(f"landmarks{count}", count)
+    model = model or _SCHEMES[count]
+    network = network or _network(model, count)
     judge = training("evaluate_landmarks")
     with progress_bar(console, "judging", len(faces)) as done:
         if protocol == "crop":
             found = judge.crop_protocol(network, faces, progress=done)
         else:
-            found = _end_to_end(faces, model or f"landmarks{count}", judge, done)
+            found = _end_to_end(faces, model, judge, done)
     figures = judge.report(faces, found, network.scheme)
     facts = {
         "data": str(data),
-        "model": model or f"landmarks{count}",
+        "model": model,
         "sha256": network.sha256,
         "points": count,
         "protocol": protocol,
