@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import av
@@ -43,6 +44,17 @@ def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
     }
 
 
+def fits_into(stream: Stream, format_name: str) -> bool:
+    """Return whether a container takes the packets of `stream`: only its header knows for sure."""
+    try:
+        with av.open(io.BytesIO(), "w", format=format_name) as trial:
+            trial.add_stream_from_template(stream)
+            trial.start_encoding()
+    except (ValueError, av.error.FFmpegError):
+        return False
+    return True
+
+
 class CopiedTracks:
     """The audio and subtitle tracks of `path`, read by a container of their own.
 
@@ -69,33 +81,33 @@ class CopiedTracks:
         self._next = next(self._packets, None)
 
     def _add(self, stream: Stream) -> None:
-        name = stream.codec_context.name if stream.codec_context else "an unknown codec"
-        try:
-            target = self._output.add_stream_from_template(stream)
-        except ValueError:
-            added = self._transcode(stream, name)
-            if added is None:
-                return
-            target = added
-        else:
-            self._targets[stream.index] = target
-            if self._kind.name in ("mp4", "mov") and is_adts(stream):
-                self._transcoders[stream.index] = AdtsUnwrapper(stream, target)
+        fits = fits_into(stream, self._kind.name)
+        target = self._copied(stream) if fits else self._transcoded(stream)
+        if target is None:
+            return
         target.metadata.update(kept_metadata(stream.metadata))
         target.disposition = stream.disposition
         self._seconds[stream.index] = float(stream.time_base or 0)
 
-    def _transcode(self, stream: Stream, name: str) -> Stream | None:
-        container, kind = self._kind.name, self._kind
+    def _copied(self, stream: Stream) -> Stream:
+        target = self._output.add_stream_from_template(stream)
+        self._targets[stream.index] = target
+        if self._kind.name in ("mp4", "mov") and is_adts(stream):
+            self._transcoders[stream.index] = AdtsUnwrapper(stream, target)
+        return target
+
+    def _transcoded(self, stream: Stream) -> Stream | None:
+        kind, name = self._kind, stream.codec_context.name if stream.codec_context else "unknown"
+        cannot = f"{kind.name} cannot hold {name} {stream.type}"
         coder: Transcoder
         if isinstance(stream, av.AudioStream) and stream.codec_context is not None:
             coder = AudioTranscoder(stream, self._output, to := kind.audio_codec)
         elif name in TEXT_CODECS:
             coder = TextTranscoder(stream, self._output, to := kind.text_codec)
         else:
-            self._context.warn(f"{container} cannot hold {name} {stream.type}: it is left out")
+            self._context.warn(f"{cannot}: it is left out")
             return None
-        self._context.warn(f"{container} cannot hold {name} {stream.type}: it is converted to {to}")
+        self._context.warn(f"{cannot}: it is converted to {to}")
         self._transcoders[stream.index] = coder
         target: Stream = coder.target
         return target

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
 Packet: TypeAlias = "av.Packet[Any]"
+_AAC_RATES = frozenset({8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000})
+# Encoders take no other arrangement of so many channels, and none that is unnamed.
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 TEXT_CODECS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
 
 
@@ -33,8 +36,9 @@ class AudioTranscoder:
     """Decodes, resamples and encodes one audio track."""
 
     def __init__(self, source: av.AudioStream, output: OutputContainer, codec: str) -> None:
-        rate = 48000 if codec == "libopus" else source.codec_context.sample_rate
-        layout = source.codec_context.layout.name
+        given = source.codec_context
+        rate = given.sample_rate if codec == "aac" and given.sample_rate in _AAC_RATES else 48000
+        layout = _LAYOUTS.get(given.layout.nb_channels, "stereo")
         added: Any = output.add_stream(codec, rate=rate, layout=layout)
         self.target: av.AudioStream = added
         context = self.target.codec_context
