@@ -141,9 +141,11 @@ def decode(rows: Array, cells: Array) -> tuple[Array, Array]:
     size, both in strides, and key points in half boxes from the box centre.
     """
     centre = cells[:, :2] + rows[:, 1:3] * cells[:, 2:]
-    half: Array = np.exp(np.clip(rows[:, 3:5], -MAX_LOG_SIZE, MAX_LOG_SIZE)) * (cells[:, 2:] / 2)
-    points: Array = centre[:, None] + rows[:, 5:].reshape(-1, 5, 2) * half[:, None]
-    return np.concatenate([centre - half, centre + half], 1), points
+    size = np.exp(np.clip(rows[:, 3:5], -MAX_LOG_SIZE, MAX_LOG_SIZE))
+    half = np.asarray(size * cells[:, 2:] / 2, np.float32)
+    points = centre[:, None] + rows[:, 5:].reshape(-1, 5, 2) * half[:, None]
+    boxes = np.concatenate([centre - half, centre + half], 1)
+    return boxes, np.asarray(points, np.float32)
 
 
 def merge(boxes: Array, scores: Array, max_faces: int) -> tuple[Array, NDArray[np.intp]]:
@@ -152,7 +154,8 @@ def merge(boxes: Array, scores: Array, max_faces: int) -> tuple[Array, NDArray[n
     Boxes come best first. Each one left is the score-weighted mean of those that overlap it by
     MERGE_IOU or more.
     """
-    merged, kept = [], []
+    merged: list[Array] = []
+    kept: list[int] = []
     free = np.arange(len(boxes))
     while len(free) and len(kept) < max_faces:
         kept.append(free[0])
@@ -167,8 +170,7 @@ def merge(boxes: Array, scores: Array, max_faces: int) -> tuple[Array, NDArray[n
 def to_picture(points: Array, scale: tuple[float, float]) -> Array:
     """Move points (..., 2) from canvas to picture px, pixel centres at whole numbers."""
     factor = np.array(scale, np.float32)
-    moved: Array = points * factor + (factor - 1) / 2
-    return moved.astype(np.float32)
+    return np.asarray(points * factor + (factor - 1) / 2, np.float32)
 
 
 def _iou(box: Array, boxes: Array) -> Array:

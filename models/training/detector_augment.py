@@ -17,7 +17,7 @@ Image = NDArray[np.uint8]
 Rect = tuple[int, int, int, int]
 Trusted = tuple[float, float, float, float]
 MIN_FACE_PX = 7.0  # smaller faces are shown, but the network may say what it likes about them
-MAX_FACES = 24
+MAX_FACES = 64
 FLIP = [1, 0, 2, 4, 3]
 SHARE = {"scene": 0.56, "scene68": 0.07, "portrait": 0.2, "negative": 0.12, "render": 0.05}
 
@@ -117,7 +117,7 @@ class Augmenter:
         """Draw a similarity (2, 3) from picture px to px of the rectangle."""
         rng = self.rng
         h, w = sample.luma.shape
-        if len(sample.boxes) and (not sample.complete or rng.random() < 0.55):
+        if len(sample.boxes) and (not sample.complete or rng.random() < 0.45):
             box = sample.boxes[int(rng.integers(len(sample.boxes)))]
             face = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
             low, high = np.log(11.0), np.log(0.85 * min(width, height))

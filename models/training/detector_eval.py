@@ -48,7 +48,8 @@ def judge(
         scale = np.float32(long_side / max(luma.shape))
         truth = np.array([r[:4] for r in rows], np.float32).reshape(-1, 4) * scale
         counted = box_sizes(truth) >= min_face
-        pictures[name] = Picture(found.boxes_xyxy_px * scale, found.scores, truth, counted)
+        boxes = found.boxes_xyxy_px * scale
+        pictures[name] = Picture(boxes, found.scores, truth, counted, min_face)
     return pictures, 1e3 * float(np.median(times))
 
 

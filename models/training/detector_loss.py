@@ -10,7 +10,7 @@ from .detector_net import decode_boxes
 
 TOP_CELLS = 6
 SCORE_POWER, IOU_POWER = 0.5, 4.0
-BOX_WEIGHT, POINT_WEIGHT = 2.0, 0.5
+BOX_WEIGHT, POINT_WEIGHT = 3.0, 0.5
 DERIVED_BOX_TRUST = 0.5  # boxes moved from landmarks only resemble hand-drawn ones
 
 
@@ -78,7 +78,7 @@ def detector_loss(
     boxes = decode_boxes(rows, cells)
     face, target = assign(rows[..., 0].sigmoid(), boxes.detach(), cells, faces, real)
     positive = face >= 0
-    score = quality_focal(rows[..., 0], target)
+    score = varifocal(rows[..., 0], target)
     mute = (cells[:, None, :2] >= ignored[:, None, :, :2]).all(-1)
     mute &= (cells[:, None, :2] <= ignored[:, None, :, 2:]).all(-1)
     score = score * (positive | ~mute.any(-1))
@@ -100,7 +100,8 @@ def detector_loss(
     return total, {k: float(v.detach()) for k, v in parts.items()}
 
 
-def quality_focal(logit: Tensor, target: Tensor) -> Tensor:
-    """Return the quality focal loss (Li et al. 2020), beta 2, per element."""
+def varifocal(logit: Tensor, target: Tensor) -> Tensor:
+    """Return the varifocal loss (Zhang et al. 2021) per element: hard negatives weigh more."""
     plain = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
-    return plain * (target - logit.sigmoid()).square()
+    weight = torch.where(target > 0, target, 0.75 * logit.detach().sigmoid().square())
+    return plain * weight

@@ -16,12 +16,16 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """Found boxes (N, 4) with scores (N,); true boxes (M, 4), those `counted` (M,) to be found."""
+    """Found boxes (N, 4) with scores (N,); true boxes (M, 4), those `counted` (M,) to be found.
+
+    A detection smaller than `min_size` px on no face to be found neither counts nor hurts.
+    """
 
     found: Array
     scores: Array
     truth: Array
     counted: NDArray[np.bool_]
+    min_size: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,10 +80,10 @@ def pairwise_iou(a: Array, b: Array) -> Array:
 def match(picture: Picture, iou_limit: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Give every true box its best detection, by score; return (hit, judged) per detection (N,).
 
-    A detection on a face that does not count is not judged.
+    A detection on a face that does not count is not judged, nor is a small one on no face.
     """
     count = len(picture.found)
-    hit, judged = np.zeros(count, bool), np.ones(count, bool)
+    hit, judged = np.zeros(count, bool), box_sizes(picture.found) >= picture.min_size
     if not len(picture.truth):
         return hit, judged
     iou = pairwise_iou(picture.found, picture.truth)
@@ -87,7 +91,7 @@ def match(picture: Picture, iou_limit: float) -> tuple[NDArray[np.bool_], NDArra
         own = np.where(picture.counted, iou[i], 0)
         best = int(own.argmax())
         if own[best] >= iou_limit:
-            hit[i] = True
+            hit[i] = judged[i] = True
             iou[:, best] = 0
         elif (iou[i][~picture.counted] >= iou_limit).any():
             judged[i] = False
@@ -113,5 +117,5 @@ def only_sizes(pictures: Sequence[Picture], low: float, high: float) -> list[Pic
         truth, found = box_sizes(p.truth), box_sizes(p.found)
         keep = (found >= low / 1.25) & (found < high * 1.25)
         counted = p.counted & (truth >= low) & (truth < high)
-        chosen.append(Picture(p.found[keep], p.scores[keep], p.truth, counted))
+        chosen.append(Picture(p.found[keep], p.scores[keep], p.truth, counted, p.min_size))
     return chosen

@@ -27,8 +27,8 @@ class Separable(nn.Module):
         self.shortcut = stride == 1 and cin == cout
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.pointwise(F.relu(self.depthwise(x)))
-        return F.relu(x + y if self.shortcut else y)
+        y: Tensor = self.pointwise(F.relu(self.depthwise(x), inplace=True))
+        return F.relu(x + y if self.shortcut else y, inplace=True)
 
 
 def stage(cin: int, cout: int, blocks: int, size: int = 3) -> nn.Sequential:
@@ -47,7 +47,9 @@ class DetectorNet(nn.Module):
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
-        self.stem = nn.Sequential(conv_bn(1, 8, 3, 2), nn.ReLU(), conv_bn(8, 24, 3, 2), nn.ReLU())
+        self.stem = nn.Sequential(
+            conv_bn(1, 8, 3, 2), nn.ReLU(inplace=True), conv_bn(8, 24, 3, 2), nn.ReLU(inplace=True)
+        )
         self.stage8 = stage(24, width, 3)
         self.stage16 = stage(width, 96, 4)
         self.stage32 = stage(96, 128, 3)
