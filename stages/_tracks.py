@@ -18,6 +18,7 @@ from ._transcode import (
     TextTranscoder,
     Transcoder,
     is_adts,
+    name_layout,
 )
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class CopiedTracks:
     def _copied(self, stream: Stream) -> Stream:
         target = self._output.add_stream_from_template(stream)
         self._targets[stream.index] = target
+        name_layout(target)
         if self._kind.name in ("mp4", "mov") and is_adts(stream):
             self._transcoders[stream.index] = AdtsUnwrapper(stream, target)
         return target

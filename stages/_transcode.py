@@ -20,6 +20,14 @@ _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 TEXT_CODECS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
 
 
+def name_layout(track: Any) -> None:
+    """Give `track` the usual arrangement of its channels where it has none: mp4 asks for one."""
+    if track.type == "audio" and track.codec_context is not None:
+        layout = track.codec_context.layout
+        if layout.name.endswith("channels") and layout.nb_channels in _LAYOUTS:
+            track.codec_context.layout = _LAYOUTS[layout.nb_channels]
+
+
 class Transcoder(Protocol):
     """One track on its way into another codec."""
 
