@@ -252,30 +252,27 @@ def test_sound_that_does_not_fit_is_converted_and_said(
 
 
 @pytest.mark.parametrize(
-    ("source_extension", "source_codec", "extension", "target_codec"),
-    [("mkv", "libopus", "mov", "aac"), ("avi", "pcm_alaw", "mp4", "aac"), ("mkv", "pcm_s16le", "mp4", "pcm_s16le"),
-     ("mkv", "ac3", "mp4", "ac3")],
-)  # fmt: skip
+    ("given", "codec", "extension", "becomes"),
+    [
+        ("mkv", "libopus", "mov", "aac"),
+        ("avi", "pcm_alaw", "mp4", "aac"),
+        ("mkv", "pcm_s16le", "mp4", "pcm_s16le"),
+        ("mkv", "ac3", "mp4", "ac3"),
+    ],
+)
 def test_every_container_gets_sound_it_can_hold(
-    copy: Any,
-    tmp_path: Path,
-    source_extension: str,
-    source_codec: str,
-    extension: str,
-    target_codec: str,
+    copy: Any, tmp_path: Path, given: str, codec: str, extension: str, becomes: str
 ) -> None:
-    source = write_clip(
-        tmp_path / f"in.{source_extension}", frames=50, audio=1, audio_codec=source_codec
-    )
+    source = write_clip(tmp_path / f"in.{given}", frames=50, audio=1, audio_codec=codec)
     copy(source, tmp_path / f"out.{extension}")
     (track,) = tracks(tmp_path / f"out.{extension}")
-    assert track.codec == target_codec
+    assert track.codec == becomes
     with av.open(str(tmp_path / f"out.{extension}")) as container:
         heard = sum(frame.samples for frame in container.decode(audio=0))
-    assert abs(heard / container_rate(tmp_path / f"out.{extension}") - 2.0) < 0.05
+    assert abs(heard / _sample_rate(tmp_path / f"out.{extension}") - 2.0) < 0.05
 
 
-def container_rate(path: Path) -> int:
+def _sample_rate(path: Path) -> int:
     with av.open(str(path)) as container:
         return container.streams.audio[0].codec_context.sample_rate
 
