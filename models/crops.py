@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-GRID, ANGLE_GRID = 0.04, 0.05
+SLACK = 0.01
 SIDE_PER_EXTENT = 1.4
 """Side of the crop over the longer side of the tight box of the points."""
 
@@ -24,18 +24,6 @@ class Crop:
     centre_y: float
     side: float
     angle: float = 0.0
-
-    def snapped(self) -> Crop:
-        """Return the nearest crop on a coarse grid of places, sides and angles.
-
-        A network answers each crop a little differently. On the grid, noise in the points does not
-        move the next crop: a still face shakes only a third as much.
-        """
-        octave = math.log(1 + GRID)
-        side = math.exp(round(math.log(self.side) / octave) * octave)
-        pitch = GRID * side
-        x, y = round(self.centre_x / pitch) * pitch, round(self.centre_y / pitch) * pitch
-        return Crop(x, y, side, round(self.angle / ANGLE_GRID) * ANGLE_GRID)
 
     def to_crop(self, size: int) -> NDArray[np.float64]:
         """Return the (2, 3) affine matrix from picture px to crop px, as `cv2.warpAffine` takes."""
@@ -74,7 +62,7 @@ def crop_from_landmarks(
     left_eye: NDArray[np.integer],
     right_eye: NDArray[np.integer],
 ) -> Crop:
-    """Return the crop, on its grid, turned upright by the line between the eye centres.
+    """Return the crop turned upright by the line between the eye centres.
 
     landmarks_px (K, 2) in picture px; `left_eye` and `right_eye` index the points of the eye on
     the left and on the right of an upright picture.
@@ -88,7 +76,27 @@ def crop_from_landmarks(
     middle = (low + high) / 2
     side = SIDE_PER_EXTENT * max(float((high - low).max()), 1.0)
     x, y = cos * middle[0] - sin * middle[1], sin * middle[0] + cos * middle[1]
-    return Crop(float(x), float(y), side, angle).snapped()
+    return Crop(float(x), float(y), side, angle)
+
+
+def follow_crop(previous: Crop, wanted: Crop, slack: float = SLACK) -> Crop:
+    """Return the next crop of a followed face: `previous`, drawn to within `slack` of `wanted`.
+
+    A network answers each crop a little differently, so a crop that shook with the noise in the
+    points would shake them in turn. Slack, a share of the side (and 1.25 rad of angle), stops
+    that: a still face shakes less than half as much, and slow motion stays smooth.
+    """
+    turn = math.remainder(wanted.angle - previous.angle, math.tau)
+    return Crop(
+        previous.centre_x + _beyond(wanted.centre_x - previous.centre_x, slack * previous.side),
+        previous.centre_y + _beyond(wanted.centre_y - previous.centre_y, slack * previous.side),
+        previous.side * math.exp(_beyond(math.log(wanted.side / previous.side), slack)),
+        previous.angle + _beyond(turn, 1.25 * slack),
+    )
+
+
+def _beyond(difference: float, slack: float) -> float:
+    return math.copysign(max(abs(difference) - slack, 0.0), difference)
 
 
 def transform_points(
