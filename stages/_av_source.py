@@ -170,6 +170,11 @@ class MediaReader:
             self._context.info(f"{self.name} has no timestamps: {float(rate):g} fps are assumed")
         else:
             self.time_base = stream.time_base or Fraction(1, av.time_base)
+        # AVI stores no presentation times, and what is guessed for H.264 is out of order.
+        is_avi = stream.container.format.name == "avi"
+        h26x = stream.codec_context.name in ("h264", "hevc")
+        self._by_dts = is_avi and h26x and first.dts is not None
+        self._first_dts = (first.dts or 0) - (stream.start_time or 0)
         self.rate = rate if self._constant(stream, rate) else None
         self.info.average_rate = stream.average_rate or rate
         self._default_duration = max(1, round(1 / (rate * self.time_base)))
@@ -263,7 +268,7 @@ class MediaReader:
         if self._untimed:
             pts, duration = seq, 1
         else:
-            pts = self._timeline.place(picture.pts, duration, picture.dts)
+            pts = self._timeline.place(self._pts(picture), duration, picture.dts)
         planes, owner, exclusive = self._pixels(picture)
         return Frame(
             planes,
@@ -277,6 +282,11 @@ class MediaReader:
             exclusive=exclusive,
             tags={} if self._live else {"media": self.info},
         )
+
+    def _pts(self, picture: av.VideoFrame) -> int | None:
+        if not self._by_dts:
+            return picture.pts
+        return self._timeline.end if picture.dts is None else picture.dts - self._first_dts
 
     def _adapt(self, picture: av.VideoFrame) -> av.VideoFrame:
         """Bring a picture of another size or format to the first one's."""

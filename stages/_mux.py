@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
@@ -53,6 +54,7 @@ def open_encoder(
     rate: Fraction,
 ) -> av.VideoStream:  # fmt: skip
     """Add a video stream for frames of `caps`; `rate` in frames per second may be a guess."""
+    os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 writes to the terminal by itself
     added: Any = output.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
     stream: av.VideoStream = added
     coder = stream.codec_context

@@ -101,6 +101,13 @@ def test_raw_streams_get_times_from_their_rate(read: Any, tmp_path: Path, contex
     assert "no timestamps" in context.infos[0]
 
 
+def test_avi_frames_come_in_order_and_in_step(read: Any, tmp_path: Path, context: Any) -> None:
+    options = {"bf": "2", "preset": "ultrafast"}
+    _, frames = read(write_clip(tmp_path / "b.avi", frames=40, options=options))
+    assert [frame.pts * frame.time_base for frame in frames] == [Fraction(n, 25) for n in range(40)]
+    assert context.warnings == []
+
+
 def test_mpeg_start_offset_is_kept(read: Any, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "late.ts", pts=list(range(40, 50)))
     _, frames = read(path)
