@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,11 +17,11 @@ from av.codec.context import ThreadType
 from av.stream import Discard, Disposition
 
 from ..pipeline.caps import Caps
-from ..pipeline.errors import DecodeError, MediaError
+from ..pipeline.errors import DecodeError
 from ..pipeline.frame import Frame
 from ._colour import PRIMARIES, TRANSFERS, Plan, plan
 from ._geometry import Orientation, even, fill, orientation_of
-from ._media import MediaInfo, open_input
+from ._media import MediaInfo, check_readable, open_container
 from ._planes import planes_of
 from ._timestamps import Timeline
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 MAX_DECODER_THREADS = 4
 # How much shorter than announced a stream may end before it counts as cut off.
 _SHORT_S, _SHORT_SHARE = 1.0, 0.05
+_CLOSE_TIMEOUT_S = 0.5
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "mms", "whep"})
 _NETWORK = {
     "timeout": (10.0, 10.0),
@@ -59,43 +61,6 @@ class _Layout:
         return same and picture.format.name == self.av_format
 
 
-def open_container(name: str, **arguments: Any) -> InputContainer:
-    """Open `name` for reading; raises DecodeError that says what is wrong with it."""
-    try:
-        return open_input(name, **arguments)
-    except av.error.InvalidDataError:
-        if _is_mp4(name):
-            raise DecodeError(
-                f"{name} is cut off before its index (moov): its recording or copying did not end"
-            ) from None
-        raise DecodeError(f"{name} is no video, picture or other media file") from None
-    except (av.error.FFmpegError, OSError) as exc:
-        reason = getattr(exc, "strerror", None) or str(exc)
-        raise MediaError(f"cannot open {name}: {reason}") from None
-
-
-def _is_mp4(name: str) -> bool:
-    try:
-        with Path(name).open("rb") as file:
-            return file.read(8)[4:] == b"ftyp"
-    except (OSError, ValueError):
-        return False
-
-
-def check_readable(path: Path) -> None:
-    """Raise MediaError where `path` is no file that could hold anything."""
-    problem = ""
-    try:
-        if path.stat().st_size == 0 and path.is_file():
-            problem = "it is empty"
-    except FileNotFoundError:
-        problem = "it does not exist"
-    except (OSError, ValueError) as exc:  # ValueError: a null character in the name
-        problem = getattr(exc, "strerror", None) or str(exc)
-    if problem:
-        raise MediaError(f"cannot open {path}: {problem}")
-
-
 class MediaReader:
     """One video file or network stream; `open` first, then `frames` once, then `close`.
 
@@ -106,6 +71,7 @@ class MediaReader:
         self.name, self._context = name, context
         self.info = MediaInfo(name)
         self._live = False
+        self._reading = threading.Lock()
         self._container: InputContainer | None = None
         self._damaged = 0
         self._reached_end = False
@@ -212,10 +178,15 @@ class MediaReader:
         return total / av.time_base if total is not None else None
 
     def close(self) -> None:
-        """Release the file."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        """Release the file, unless a thread hangs in it: that would crash."""
+        if not self._reading.acquire(timeout=_CLOSE_TIMEOUT_S):
+            return
+        try:
+            if self._container is not None:
+                self._container.close()
+                self._container = None
+        finally:
+            self._reading.release()
 
     def interrupt(self) -> None:
         """Do nothing: reading a file never blocks for long."""
@@ -226,12 +197,17 @@ class MediaReader:
         del self._first
         yield self._frame(first, seq)
         del first
-        for picture in self._pictures:
-            if self._context.stopping:
-                return
+        while (picture := self._next_picture()) is not None:
             seq += 1
             yield self._frame(picture, seq)
-        self._conclude(seq + 1)
+        if not self._context.stopping:
+            self._conclude(seq + 1)
+
+    def _next_picture(self) -> av.VideoFrame | None:
+        with self._reading:
+            if self._container is None or self._context.stopping:
+                return None
+            return next(self._pictures, None)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Decode to the end, whatever the container's frame count says."""

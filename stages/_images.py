@@ -12,8 +12,8 @@ import numpy as np
 from ..pipeline.caps import Caps
 from ..pipeline.errors import DecodeError, MediaError
 from ..pipeline.frame import Frame
-from ._av_source import check_readable
 from ._geometry import Orientation, even, fill
+from ._media import check_readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

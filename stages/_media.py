@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+import av.error
+
+from ..pipeline.errors import DecodeError, MediaError
 
 if TYPE_CHECKING:
     from fractions import Fraction
-    from pathlib import Path
 
     from av.container import InputContainer, OutputContainer
 
@@ -45,3 +48,40 @@ def open_output(path: Path, format_name: str, options: dict[str, str]) -> Output
         f"file:{path}", "w", format=format_name, container_options=options
     )
     return container
+
+
+def open_container(name: str, **arguments: Any) -> InputContainer:
+    """Open `name` for reading; raises DecodeError that says what is wrong with it."""
+    try:
+        return open_input(name, **arguments)
+    except av.error.InvalidDataError:
+        if _is_mp4(name):
+            raise DecodeError(
+                f"{name} is cut off before its index (moov): its recording or copying did not end"
+            ) from None
+        raise DecodeError(f"{name} is no video, picture or other media file") from None
+    except (av.error.FFmpegError, OSError) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise MediaError(f"cannot open {name}: {reason}") from None
+
+
+def _is_mp4(name: str) -> bool:
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(8)[4:] == b"ftyp"
+    except (OSError, ValueError):
+        return False
+
+
+def check_readable(path: Path) -> None:
+    """Raise MediaError where `path` is no file that could hold anything."""
+    problem = ""
+    try:
+        if path.stat().st_size == 0 and path.is_file():
+            problem = "it is empty"
+    except FileNotFoundError:
+        problem = "it does not exist"
+    except (OSError, ValueError) as exc:  # ValueError: a null character in the name
+        problem = getattr(exc, "strerror", None) or str(exc)
+    if problem:
+        raise MediaError(f"cannot open {path}: {problem}")
