@@ -14,6 +14,7 @@ from ..pipeline.errors import InferenceError, WeightsError
 from .colour_crops import cut_rgb
 from .crops import Crop, crop_from_box, crop_from_landmarks, transform_points
 from .detector import hand_drawn_from_tight, tight_box_from_detection
+from .reduce194 import ibug68_from_helen194
 from .runtime import load_model
 from .topology import topology
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
-DEFAULT = "landmarks68"
+# The networks shipped, by the scheme of their points.
+SHIPPED = {"ibug68": "landmarks68", "helen194": "landmarks194"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +43,12 @@ class Landmarks:
 class LandmarkModel:
     """A landmark network with what it needs around it; one thread may use it at a time.
 
-    `weights` is a shipped network's name or a path; raises WeightsError where it is unusable.
+    `weights` is a scheme (ibug68, helen194), which means the network shipped for it, or the path
+    of an ONNX file; raises WeightsError where it is unusable.
     """
 
-    def __init__(self, weights: str | Path = DEFAULT, threads: int = 1) -> None:
-        model = load_model(weights, threads)
+    def __init__(self, weights: str | Path = "ibug68", threads: int = 1) -> None:
+        model = load_model(SHIPPED.get(str(weights), weights), threads)
         shape = model.session.get_inputs()[0].shape
         size = shape[-1] if isinstance(shape[-1], int) else model.spec.get("input", {}).get("size")
         if len(shape) != 4 or shape[1] not in (1, 3) or not isinstance(size, int):
@@ -107,6 +110,10 @@ class LandmarkModel:
         """Return the box (4,) around points (K, 2) as the detector would draw it."""
         tight = np.concatenate((points_px.min(axis=0), points_px.max(axis=0)))
         return hand_drawn_from_tight(tight)
+
+    def as_ibug68(self, points_px: F32) -> F32 | NDArray[np.float64]:
+        """Return points (K, 2) as 68, roughly where the scheme is another."""
+        return points_px if self.scheme == "ibug68" else ibug68_from_helen194(points_px)
 
     def _fill(self, picture: U8 | Frame, crops: list[Crop]) -> F32:
         if len(crops) > len(self._batch):

@@ -35,8 +35,8 @@ class Track:
     """One person's face through time, as last seen at `seen_s`.
 
     `box` is the tight box (4,) of the points; `velocity` the motion of its centre in px/s;
-    `missed_looks` counts runs of the detector in a row that did not confirm the face; `meter`
-    is for the owner's notes on this person.
+    `missed_looks` counts runs of the detector in a row that did not confirm the face; `crop` and
+    `meter` are the owner's: where the face was last cut out, and what its owner knows of it.
     """
 
     track_id: int
@@ -45,6 +45,7 @@ class Track:
     box: F64 = field(init=False)
     velocity: F64 = field(default_factory=lambda: np.zeros(2))
     missed_looks: int = 0
+    crop: Any = None
     meter: Any = None
 
     def __post_init__(self) -> None:
@@ -158,6 +159,7 @@ class TrackBook:
             self.lost.remove(track)
             track.place(seen, time_s)
             track.velocity[:] = 0.0
+            track.crop = None
         track.missed_looks = 0
         self.visible.append(track)
         return track

@@ -27,6 +27,7 @@ PASSES = 4
 KEEP = 0.6  # a face in sight is kept down to this share of `min_presence`
 EAGER_S, PATIENT_S = 0.3, 0.1  # after a loss look at every frame for so long, then so often
 MAX_GROWTH = 1.5  # more in one frame is no motion but a mistake
+SLACK = 0.03  # of the crop's side (and radians): smaller changes leave the crop where it is
 NOTABLE_SHIFT = 0.03  # smaller motion is not extrapolated: it would only shake the crop
 MISSED_LOOKS, SURE = 3, 0.9  # so many looks may miss a face that is not quite sure
 
@@ -43,7 +44,11 @@ class Landmarks(stage.Transform):
     class Params(stage.Params):
         """Properties of `landmarks`."""
 
-        model: str = Field("landmarks68", description="a shipped network or the path of an .onnx")
+        model: str = Field(
+            "ibug68",
+            pattern=r"^(ibug68|helen194|.+\.onnx)$",
+            description="points to find: ibug68 or helen194; or the path of an .onnx file",
+        )
         min_presence: float = Field(
             0.5, ge=0.0, le=1.0, description="take as a face what the network is so sure of"
         )
@@ -120,7 +125,10 @@ class Landmarks(stage.Transform):
         x, y = expected - track.centre
         if math.hypot(x, y) < NOTABLE_SHIFT * box_size(track.box):
             x = y = 0.0
-        return self._model.next_crop(track.seen.points_px, (x, y))
+        crop = self._model.next_crop(track.seen.points_px, (x, y))
+        if track.crop is None or not _alike(track.crop, crop):
+            track.crop = crop
+        return track.crop
 
     def _candidates(self, frame: Frame, now: float) -> tuple[Face, ...] | None:
         """Return the detected faces where `detect` looked or a look is needed, else None."""
@@ -197,16 +205,13 @@ class Landmarks(stage.Transform):
 
     def _describe(self, face: Face, seen: Sighting, meter: Any, dt_s: float) -> Face:
         """Return `face` with what its points tell."""
-        pose, expressions = None, {}
-        if self._model.scheme == "ibug68":
-            pose, frontal = self._head_pose(seen.points_px)
-            expressions = meter.measure(frontal, dt_s)
+        pose, frontal = self._head_pose(self._model.as_ibug68(seen.points_px))
         return replace(
             face,
             landmarks_px=seen.points_px,
             visibility=seen.visibility,
             pose=pose,
-            expressions=expressions,
+            expressions=meter.measure(frontal, dt_s),
             scheme=self._model.scheme,
         )
 
@@ -220,6 +225,16 @@ def _likely(track: Track, seen: Sighting, frame: Frame) -> bool:
     x, y = (box[:2] + box[2:]) / 2
     height, width = frame.luma.shape
     return bool(0 <= x < width and 0 <= y < height)
+
+
+def _alike(old: Any, new: Any) -> bool:
+    """Return whether the old crop still serves: a crop at rest keeps the points at rest."""
+    away = math.hypot(new.centre_x - old.centre_x, new.centre_y - old.centre_y)
+    return (
+        away < SLACK * old.side
+        and abs(new.side / old.side - 1) < 1.5 * SLACK
+        and abs(math.remainder(new.angle - old.angle, math.tau)) < SLACK
+    )
 
 
 def _doubtful(track: Track, believed: bool) -> bool:

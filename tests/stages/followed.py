@@ -41,6 +41,7 @@ class World:
     looks: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     runs: int = 0
+    crops: list[Crop] = field(default_factory=list)
     tags: list[dict[str, Any]] = field(default_factory=list)
 
     def frame(self, number: int, **changes: Any) -> Frame:
@@ -72,6 +73,7 @@ class World:
     def find(self, luma: np.ndarray, crops: list[Crop]) -> landmarks.Landmarks:
         """Points of the face in the middle of each crop, or low presence."""
         self.runs += 1
+        self.crops += crops
         rows = [self._seen(luma, crop) for crop in crops]
         points = np.stack([row[0] for row in rows]).astype(np.float32)
         presence = np.array([row[1] for row in rows], np.float32)

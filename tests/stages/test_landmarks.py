@@ -50,6 +50,16 @@ def test_a_moving_face_is_followed_without_the_detector(watch: Any) -> None:
     assert world.looks == [0]
 
 
+def test_the_crop_of_a_face_at_rest_stays(watch: Any) -> None:
+    rng = np.random.default_rng(0)
+    world = World([[at(300, 150) + rng.normal(0, 0.5, (68, 2))] for _ in range(30)])
+    watch(world, detect={"every": 1000})
+    assert len({crop.centre_x for crop in world.crops[PASSES:]}) == 1
+    world = World([[at(300 + 3 * n, 150)] for n in range(30)])
+    watch(world, detect={"every": 1000})
+    assert len({crop.centre_x for crop in world.crops[PASSES:]}) > 10
+
+
 def test_a_newcomer_is_found_within_every_frames(watch: Any) -> None:
     world = World([[at(150, 150)]] * 12 + [[at(150, 150), at(450, 150)]] * 20)
     found = ids(watch(world, detect={"every": 10}))
