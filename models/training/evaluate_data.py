@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,14 @@ def find_faces(
     images: Path | None = None,
     *,
     held_out_only: bool = False,
+    layouts: tuple[str, ...] = (),
 ) -> list[AnnotatedFace]:
     """Return the annotated faces in the folder (or the one csv) `where`, sorted by name.
 
     Reads `.pts` beside its picture (`NAME.pts`, or `NAME_K.pts` for face K), a csv of key points,
     and Helen's `.txt`, whose pictures are found by name in `where`, in `images` or beside
     `where`. `points` picks the scheme; None takes 68 where there is `.pts` or csv, else 194.
+    `layouts` (of pts, csv, txt) reads those alone.
     Raises AnnotationError naming the file that is missing or wrong.
     """
     if not where.exists():
@@ -50,8 +53,8 @@ def find_faces(
     files = _annotations(where)
     if points is None:
         points = 68 if files["pts"] or files["csv"] else 194
-    kinds = ("pts", "csv") if points == 68 else ("txt",)
-    if not any(files[kind] for kind in kinds):
+    kinds = layouts or (("pts", "csv") if points == 68 else ("txt",))
+    if not layouts and not any(files[kind] for kind in kinds):
         kinds = ("txt",) if points == 68 else ("pts", "csv")
     root = where if where.is_dir() else where.parent
     pictures = Pictures(root, images)
@@ -63,7 +66,7 @@ def find_faces(
         for face in readers[kind](path, root, pictures, points)
     ]
     if held_out_only:
-        faces = [face for face in faces if _is_held_out(face)]
+        faces = [face for face in faces if is_held_out(face)]
     if not faces:
         what = "held-out faces" if held_out_only else "annotations (.pts, key point .csv, .txt)"
         raise AnnotationError(f"{where}: no {what} found")
@@ -162,10 +165,12 @@ def _from_txt(path: Path, root: Path, pictures: Pictures, points: int) -> Iterat
     yield AnnotatedFace(_name(path, root), pictures.find(path, name), values)
 
 
-def _is_held_out(face: AnnotatedFace) -> bool:
+def is_held_out(face: AnnotatedFace) -> bool:
+    """Return whether the committed list keeps this picture out of training."""
     return bool({face.image.stem, Path(face.name).stem} & _held_out_stems())
 
 
-def _held_out_stems() -> set[str]:
+@cache
+def _held_out_stems() -> frozenset[str]:
     lines = HELD_OUT_LIST.read_text(encoding="utf-8").split()
-    return {line.rpartition("/")[2] for line in lines}
+    return frozenset(line.rpartition("/")[2] for line in lines)

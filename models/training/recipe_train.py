@@ -1,0 +1,182 @@
+"""A recipe from raw data to a checkpoint: arrays, encoder, cached features, end, honest errors."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import torch
+
+from ...pipeline.errors import ConfigError
+from ..metrics import summarise
+from . import recipe_data
+from .recipe_checkpoint import local_path, read_checkpoint, save
+from .recipe_loop import EndTraining, end_errors
+from .recipe_network import RECIPES, build
+from .recipe_trunk import Pretraining, cached_features, set_encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PRETRAIN_SHARE = 0.5
+SMOKE_FACES, SMOKE_STEPS, SMOKE_EPOCHS = 16, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is made with.
+
+    `trunks` are random, own, and paths or `file://` URLs of published checkpoints; each gets an
+    end of its own. `minutes` bounds pretraining and training, not the preparation. `faces` bounds
+    how many faces are trained on.
+    """
+
+    recipe: str
+    data: Path
+    out: Path
+    trunks: tuple[str, ...] = ("own",)
+    minutes: float = 60.0
+    depth: int = 50
+    normalised: bool = False
+    variants: int = 1
+    faces: int | None = None
+    seed: int = 0
+    resume: bool = False
+    smoke: bool = False
+
+
+class RecipeRun:
+    """One run in its folder: `say` gets a line per step, `progress` the share of the step done."""
+
+    def __init__(
+        self, settings: Settings, say: Callable[[str], None], progress: Callable[[float], None]
+    ) -> None:
+        self.settings, self.say, self.progress = settings, say, progress
+        self.plan = RECIPES[settings.recipe]
+        self.out = settings.out
+        self.results: list[dict[str, Any]] = []
+
+    def run(self) -> dict[str, Any]:
+        """Train an end on each encoder and return the report, also written to `report.json`."""
+        self._check()
+        cv2.setNumThreads(1)
+        limit = SMOKE_FACES if self.settings.smoke else self.settings.faces
+        faces = recipe_data.faces_of(self.settings.data, self.plan.points)
+        parts = recipe_data.split(faces, self.settings.seed, limit)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.say(
+            f"{len(parts.train)} faces to train on, {len(parts.validation)} to stop by, "
+            f"{len(parts.held_out)} held out"
+        )
+        train = self._arrays("train", parts.train, self.settings.recipe, self.settings.variants)
+        validation = self._arrays("validation", parts.validation)
+        held_out = self._arrays("held_out", parts.held_out)
+        if "own" in self.settings.trunks:
+            self._pretrain(limit)
+        for number, trunk in enumerate(self.settings.trunks):
+            self._train(number, trunk, train, validation, held_out)
+        return self._report(len(parts.train))
+
+    def _check(self) -> None:
+        report = self.out / "report.json"
+        begun = report.exists() or any(self.out.glob("*.pt")) or any(self.out.glob("*.npy"))
+        if begun and not self.settings.resume:
+            raise ConfigError(f"{self.out} holds a run: --resume continues it, or choose another")
+        for trunk in self.settings.trunks:
+            if trunk not in ("random", "own"):
+                read_checkpoint(local_path(trunk))
+
+    def _arrays(
+        self, name: str, faces: list[Any], recipe: str | None = None, variants: int = 1
+    ) -> recipe_data.Arrays:
+        seed = self.settings.seed if recipe else 0
+        return recipe_data.prepare(
+            self.out, name, faces, self.plan.size, seed, variants, recipe, self.progress
+        )
+
+    def _pretrain(self, limit: int | None) -> None:
+        """Train an encoder of our own on the other recipe's data; held-out faces stay out."""
+        path, state = self.out / "encoder.pt", self.out / "pretraining.pt"
+        if path.is_file():
+            return
+        other = 68 if self.plan.points == 194 else 194
+        faces = recipe_data.faces_of(self.settings.data, other)
+        chosen = recipe_data.split(faces, self.settings.seed, limit).train
+        arrays = self._arrays(f"pretrain{other}", chosen, "facenet194")
+        torch.manual_seed(self.settings.seed)
+        net = build(self.settings.recipe, self.settings.depth)
+        training = Pretraining(net, arrays, state, self.settings.seed)
+        if state.is_file():
+            training.resume()
+        seconds = self.settings.minutes * 60 * PRETRAIN_SHARE
+        try:
+            steps = SMOKE_STEPS if self.settings.smoke else None
+            self.say(training.run(seconds, steps, self.progress))
+        except KeyboardInterrupt:
+            training.save()
+            raise
+        save(path, net.encoder.state_dict())
+        state.unlink()
+
+    def _train(self, number: int, trunk: str, *arrays: recipe_data.Arrays) -> None:
+        name = trunk if trunk in ("random", "own") else f"published{number}"
+        folder = self.out / name
+        folder.mkdir(exist_ok=True)
+        torch.manual_seed(self.settings.seed)
+        net = build(self.settings.recipe, self.settings.depth, normalised=self.settings.normalised)
+        set_encoder(net, trunk, self.out / "encoder.pt", arrays[0].images)
+        start_s = time.monotonic()
+        features = [
+            cached_features(net, part.images, folder / f"{kind}.features.npy", self.progress)
+            for kind, part in zip(("train", "validation", "held_out"), arrays, strict=True)
+        ]
+        self.say(f"{name}: features in {time.monotonic() - start_s:.0f} s")
+        train, validation, held_out = (
+            (part, values.points) for part, values in zip(features, arrays, strict=True)
+        )
+        training = EndTraining(net, train, validation, folder / "last.pt", self.settings.seed)
+        if training.path.is_file():
+            training.resume()
+        seconds = self.settings.minutes * 60 / len(self.settings.trunks)
+        if "own" in self.settings.trunks:
+            seconds *= 1 - PRETRAIN_SHARE
+        epochs = SMOKE_EPOCHS if self.settings.smoke else self.plan.epochs
+        try:
+            outcome = training.run(seconds, epochs, self.progress)
+        except KeyboardInterrupt:
+            training.save()
+            raise
+        figures = asdict(summarise(end_errors(net, *held_out)))
+        self.say(f"{name}: {outcome}, held-out error {figures['nme_interocular']:.4f}")
+        self.results.append({"trunk": name, "source": trunk, "outcome": outcome, **figures})
+        save(self.out / f"{name}.pt", self._checkpoint(net))
+
+    def _checkpoint(self, net: torch.nn.Module) -> dict[str, Any]:
+        return {
+            "recipe": self.settings.recipe,
+            "depth": self.settings.depth,
+            "normalised": self.settings.normalised,
+            "net": net.state_dict(),
+        }
+
+    def _report(self, count: int) -> dict[str, Any]:
+        settings = {
+            k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.settings).items()
+        }
+        report = {"settings": settings, "trained_on": count, "trunks": self.results}
+        path = self.out / "report.json"
+        part = path.with_name("report.json.part")
+        part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        part.replace(path)
+        return report
+
+
+def run(
+    settings: Settings, say: Callable[[str], None], progress: Callable[[float], None]
+) -> dict[str, Any]:
+    """Run a recipe; see `RecipeRun`."""
+    return RecipeRun(settings, say, progress).run()
