@@ -75,6 +75,8 @@ class CopiedTracks:
         for stream in self._input.streams:
             if stream.type in ("audio", "subtitle"):
                 self._add(stream)
+            elif stream.type == "attachment" and kind.name == "matroska":  # fonts of subtitles
+                output.add_stream_from_template(stream)
             if stream.index not in self._seconds:
                 stream.discard = Discard.all
         self._copy_description()
@@ -164,7 +166,7 @@ class CopiedTracks:
             for packet in coder.flush():
                 self._output.mux_one(packet)
         if self._refused:
-            self._context.warn(f"{self._refused} audio or subtitle packets were out of order")
+            self._context.warn(f"{self._refused} audio or subtitle packets do not fit and are lost")
 
     def _write(self, packet: Packet) -> None:
         coder = self._transcoders.get(packet.stream_index)
@@ -175,7 +177,7 @@ class CopiedTracks:
         packet.stream = self._targets[packet.stream_index]
         try:
             self._output.mux_one(packet)
-        except av.error.ArgumentError:  # the muxer takes no packet that goes back in time
+        except (av.error.ArgumentError, av.error.InvalidDataError):  # back in time, or damaged
             self._refused += 1
 
     def close(self) -> None:

@@ -277,8 +277,13 @@ def _sample_rate(path: Path) -> int:
         return container.streams.audio[0].codec_context.sample_rate
 
 
+def _chapter(second: int, title: str) -> Any:
+    times_ = {"start": second, "end": second + 1, "time_base": Fraction(1)}
+    return {"id": second + 1, "metadata": {"title": title}, **times_}
+
+
 def _subtitles(path: Path, source: Path) -> Path:
-    """Mux `source` with a text track."""
+    """Mux `source` with a text track, a font, a title and two chapters."""
     text = path.with_suffix(".srt")
     text.write_text("1\n00:00:00,200 --> 00:00:01,000\nHello\n\n2\n00:00:01,200 --> 00:00:02,000\n"
                     "Good bye\n")  # fmt: skip
@@ -289,6 +294,9 @@ def _subtitles(path: Path, source: Path) -> Path:
     ):
         inputs = [*video.streams, *words.streams]
         targets = [output.add_stream_from_template(stream) for stream in inputs]
+        output.add_attachment("a.ttf", "application/x-truetype-font", b"font")
+        output.metadata["title"] = "Tëst"
+        output.set_chapters([_chapter(0, "one"), _chapter(1, "two")])
         for container, offset in ((video, 0), (words, len(video.streams))):
             for packet in container.demux():
                 if packet.dts is not None:
@@ -297,7 +305,7 @@ def _subtitles(path: Path, source: Path) -> Path:
     return path
 
 
-def test_subtitles_and_titles_are_kept(copy: Any, tmp_path: Path) -> None:
+def test_subtitles_and_their_fonts_are_kept(copy: Any, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", frames=60, audio=1)
     source = _subtitles(tmp_path / "in.mkv", clip)
     copy(source, tmp_path / "out.mkv")
@@ -305,6 +313,18 @@ def test_subtitles_and_titles_are_kept(copy: Any, tmp_path: Path) -> None:
     assert [t.checksum for t in tracks(tmp_path / "out.mkv")] == [
         t.checksum for t in tracks(source)
     ]
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert [bytes(s.data) for s in container.streams if s.type == "attachment"] == [b"font"]
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mkv"])
+def test_titles_and_chapters_are_kept(copy: Any, tmp_path: Path, extension: str) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", frames=60)
+    copy(_subtitles(tmp_path / "in.mkv", clip), tmp_path / f"out.{extension}")
+    with av.open(str(tmp_path / f"out.{extension}")) as container:
+        assert container.metadata["title"] == "Tëst"
+        titles = [chapter["metadata"]["title"] for chapter in container.chapters()]
+    assert titles == ["one", "two"]
 
 
 @pytest.mark.parametrize("extension", ["mp4", "webm"])
