@@ -32,7 +32,8 @@ _ANY_TYPE, _KEY_TYPE = 0, 1
 _AUDIO_AHEAD_S = 0.5
 # Broadcasts count from some hour of the day; a file that shows nothing so long helps nobody.
 _LATE_START_S = 600.0
-_MAX_DENOMINATOR = 2**31 - 1
+# MP4 counts a frame's duration in 32 bits: finer units leave no room for a pause.
+_MAX_DENOMINATOR, _COARSER = 10_000_000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,9 @@ def _encoder_format(codec: str, caps: Caps) -> str:
 
 
 def encoder_time_base(frame: Frame) -> Fraction:
-    """Return the finest unit that `frame.time_base` is a multiple of, within FFmpeg's limits."""
-    return Fraction(1, min(frame.time_base.denominator, _MAX_DENOMINATOR))
+    """Return the unit to count the output in: `frame.time_base` is a multiple where it can be."""
+    denominator = frame.time_base.denominator
+    return Fraction(1, denominator if denominator <= _MAX_DENOMINATOR else _COARSER)
 
 
 class Writer:
@@ -108,8 +110,9 @@ class Writer:
         self._media = media
         self._unit = encoder_time_base(frame)
         self._tick_s = float(self._unit)
-        self._source_base, self._ratio = frame.time_base, frame.time_base / self._unit
         rate = self._caps.framerate or (media and media.average_rate) or Fraction(30)
+        self._usual_ticks = max(1, round(1 / (rate * self._unit)))
+        self._source_base, self._ratio = frame.time_base, frame.time_base / self._unit
         self._stream = open_encoder(self._output, self._encoding, self._caps, self._unit, rate)
         self._coder = self._stream.codec_context
         self._format = str(self._coder.pix_fmt)
@@ -131,7 +134,7 @@ class Writer:
         if frame.time_base != self._source_base:
             self._source_base, self._ratio = frame.time_base, frame.time_base / self._unit
         pts = self._ticks(frame.pts) - self._shift_ticks
-        duration = self._ticks(frame.duration or 0)
+        duration = self._ticks(frame.duration) if frame.duration else self._usual_ticks
         picture = picture_of(frame, self._format)
         picture.pts, picture.duration, picture.time_base = pts, duration, self._unit
         picture.pict_type = self._picture_type(pts)

@@ -72,7 +72,12 @@ class File(stage.Sink):
 
         @model_validator(mode="after")
         def _known(self) -> File.Params:
-            codec_of(self.path, self.codec)
+            formats = _formats_of(codec_of(self.path, self.codec))
+            if self.pixel_format not in ("auto", *formats):
+                raise ValueError(
+                    f"{self.codec} does not take {self.pixel_format} "
+                    f"(it takes: {', '.join(formats)})"
+                )
             return self
 
     params: Params
@@ -90,9 +95,7 @@ class File(stage.Sink):
         """Pixel formats that the chosen codec takes."""
         if self.params.pixel_format != "auto":
             return (self.params.pixel_format,)
-        formats = av.Codec(self._codec, "w").video_formats or []
-        names = {form.name for form in formats}
-        return tuple(name for name in WORKING_FORMATS if name in names)
+        return _formats_of(self._codec)
 
     @property
     def _codec(self) -> str:
@@ -194,6 +197,12 @@ class File(stage.Sink):
             self._writer, self._placeholder = None, False
         finally:
             self._lock.release()
+
+
+def _formats_of(codec: str) -> tuple[str, ...]:
+    """Return the working formats that `codec` encodes."""
+    names = {form.name for form in av.Codec(codec, "w").video_formats or []}
+    return tuple(name for name in WORKING_FORMATS if name in names)
 
 
 def _reason(exc: Exception) -> str:

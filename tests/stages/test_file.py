@@ -144,6 +144,29 @@ def test_variable_rate_stays_variable(copy: Any, tmp_path: Path) -> None:
         assert container.duration == 630_000  # the last frame lasts its 30 ms
 
 
+def test_long_pauses_in_the_finest_units_are_kept(sink: Any, tmp_path: Path) -> None:
+    nanosecond = Fraction(1, 10**9)
+    frames = [f.with_(pts=f.pts * 20 * 10**9, time_base=nanosecond, duration=10**9)
+              for f in _frames(4, framerate=None)]  # fmt: skip
+    output = sink(tmp_path / "out.mp4")
+    output.start(frames[0].caps)
+    for frame in frames:
+        output.write(frame)
+    output.finish()
+    assert times(tmp_path / "out.mp4") == [0, 20, 40, 60]
+
+
+def test_a_last_frame_of_unknown_length_lasts_one_period(sink: Any, tmp_path: Path) -> None:
+    frames = [frame.with_(duration=None) for frame in _frames(10, framerate=None, live=True)]
+    output = sink(tmp_path / "out.mp4")
+    output.start(frames[0].caps)
+    for frame in frames:
+        output.write(frame)
+    output.finish()
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert abs(container.duration - 400_000) <= 10_000
+
+
 def test_key_frames_are_close_in_time_at_any_rate(copy: Any, tmp_path: Path) -> None:
     quick, slow = range(0, 200, 4), range(200, 2000, 60)
     source = write_clip(
@@ -394,6 +417,7 @@ def test_the_codec_decides_which_formats_fit(sink: Any, tmp_path: Path) -> None:
         ({"path": "out"}, r"known: \.mp4"),
         ({"path": "out.mp4", "codec": "h266"}, "unknown codec 'h266'"),
         ({"path": "out.mp4", "codec": "ffv1"}, r"\.mp4 files do not take ffv1"),
+        ({"path": "out.mp4", "pixel_format": "bgra"}, r"does not take bgra \(it takes: yuv420p"),
         ({"path": "out.mp4", "keyframe_interval": 10}, "less than or equal to 2"),
     ],
 )
