@@ -28,11 +28,13 @@ U8 = NDArray[np.uint8]
 # The networks shipped, by the scheme of their points.
 SHIPPED = {"ibug68": "landmarks68", "helen194": "landmarks194"}
 
+UNSEEN, SEEN = 0.2, 0.4  # mean visibility
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks:
     """Points of N faces: points_px (N, K, 2) of the picture, x before y; presence (N,) 0..1 says
-    whether the crop shows a face; visibility (N, K) 0..1. All float32.
+    whether the crop shows a face that can be seen; visibility (N, K) 0..1. All float32.
     """
 
     points_px: F32
@@ -76,17 +78,17 @@ class LandmarkModel:
         """
         batch = self._fill(picture, crops)
         points, *rest = self._session.run(self._outputs, {self._input: batch})
-        presence, visibility = rest or (
-            np.ones(len(crops), np.float32),
-            np.ones_like(points[..., 0]),
-        )
+        count = len(crops)
+        presence, visibility = np.ones(count, np.float32), np.ones_like(points[..., 0])
+        if rest:
+            presence, visibility = rest[0].reshape(count), rest[1].reshape(count, -1)
+            presence = presence * _trust(visibility)
         if not (np.isfinite(points).all() and np.isfinite(presence).all()):
             raise InferenceError("the landmark network returned a value that is not finite")
         back = [
             transform_points(c.to_picture(self.size), p) for c, p in zip(crops, points, strict=True)
         ]
-        count = len(crops)
-        return Landmarks(np.stack(back), presence.reshape(count), visibility.reshape(count, -1))
+        return Landmarks(np.stack(back), presence, visibility)
 
     def first_crop(self, box_xyxy_px: F32, keypoints_px: F32 | None) -> Crop:
         """Return the crop for a detected box (4,), upright by the key points' eyes (5, 2)."""
@@ -124,6 +126,16 @@ class LandmarkModel:
             else:
                 row[0] = cut(picture, crop, self.size, self._crop)
         return self._batch[: len(crops)]
+
+
+def _trust(visibility: F32) -> F32:
+    """Return how far (N,) the visibility (N, K) speaks for a face.
+
+    A head from behind, or a face behind a hand, may well look like a face to `presence`, but the
+    network then expects large errors everywhere; of real faces hardly any falls below `SEEN`.
+    """
+    share = (visibility.mean(axis=1) - UNSEEN) / (SEEN - UNSEEN)
+    return np.asarray(share.clip(0.0, 1.0), np.float32)
 
 
 def cut(luma: U8, crop: Crop, size: int, out: U8 | None = None) -> U8:

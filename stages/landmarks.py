@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from ..pipeline.caps import Caps
 
 MAX_GAP_S = 0.5  # after a longer gap between frames, faces may be anywhere
-PASSES = 4
+PASSES, HOPELESS = 4, 0.02  # for a new face; what looks like none at first gets no second pass
 KEEP = 0.6  # a face in sight is kept down to this share of `min_presence`
+ALONE = 0.3  # so is one in a picture that stands alone: no later frame will show it better
 EAGER_S, PATIENT_S = 0.3, 0.1  # after a loss look at every frame for so long, then so often
 MAX_GROWTH = 1.5  # more in one frame is no motion but a mistake
 SLACK = 0.03  # of the crop's side (and radians): smaller changes leave the crop where it is
@@ -174,10 +175,13 @@ class Landmarks(stage.Transform):
         if not faces:
             return []
         crops = [self._model.first_crop(f.box_xyxy_px, f.keypoints_px) for f in faces]
-        for _ in range(PASSES - 1):
-            seen = self._sightings(frame, crops)
-            crops = [self._model.next_crop(s.points_px) for s in seen]
-        return self._sightings(frame, crops)
+        found = self._sightings(frame, crops)
+        hopeful = [i for i, seen in enumerate(found) if seen.presence > HOPELESS]
+        for _ in range(PASSES - 1 if hopeful else 0):
+            crops = [self._model.next_crop(found[i].points_px) for i in hopeful]
+            for i, seen in zip(hopeful, self._sightings(frame, crops), strict=True):
+                found[i] = seen
+        return found
 
     def _portraits(self, frame: Frame) -> tuple[Face, ...]:
         """Return the faces of a picture that stands alone."""
@@ -186,7 +190,7 @@ class Landmarks(stage.Transform):
         faces = []
         for face, seen in zip_longest(candidates, placed):
             self._next_portrait += 1
-            if seen is not None and seen.presence >= self.params.min_presence:
+            if seen is not None and seen.presence >= ALONE * self.params.min_presence:
                 face = self._describe(face, seen, self._new_meter(), 0.0)
             faces.append(replace(face, track_id=self._next_portrait))
         return tuple(faces)
