@@ -101,7 +101,8 @@ class FaceDetector:
         scores = 1 / (1 + np.exp(-rows[picked, 0]))
         boxes, kept = merge(boxes, scores, max_faces)
         height, width = luma.shape
-        boxes = to_picture(boxes.reshape(-1, 2, 2), inverse).clip(0, [width, height])
+        edge = np.array([width, height], np.float32)
+        boxes = to_picture(boxes.reshape(-1, 2, 2), inverse).clip(0, edge)
         points = to_picture(keypoints[kept], inverse)
         return Detections(boxes.reshape(-1, 4), scores[kept], points)
 

