@@ -23,7 +23,7 @@ from ._colour import PRIMARIES, TRANSFERS, Plan, plan
 from ._geometry import Orientation, even, fill, orientation_of
 from ._media import MediaInfo, check_readable, open_container
 from ._planes import planes_of
-from ._timestamps import Timeline
+from ._timestamps import Timeline, announced_end_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from ._transcode import Packet
 
 MAX_DECODER_THREADS = 4
-# How much shorter than announced a stream may end before it counts as cut off.
-_SHORT_S, _SHORT_SHARE = 1.0, 0.05
 _CLOSE_TIMEOUT_S = 0.5
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "mms", "whep"})
 _NETWORK = {
@@ -305,35 +303,17 @@ class MediaReader:
             self._context.tag("truncated", True)
 
     def _missing_s(self) -> float:
-        announced, end = self._announced_end_s(), self._timeline.end
-        if announced is None or end is None or self._live:
+        """Return how much earlier the video ended than was announced, 0 where that is usual."""
+        end = self._timeline.end
+        if end is None or self._live or self._container is None:
             return 0.0
-        missing = announced - float(end * self.time_base)
-        return missing if missing > max(_SHORT_S, _SHORT_SHARE * announced) else 0.0
-
-    def _announced_end_s(self) -> float | None:
-        """When the video should end, where the container tells it of the video alone."""
-        stream, container = self._stream, self._container
-        if container is None or "mpeg" in container.format.name:  # those estimate by bit rate
-            return None
-        if stream.duration is not None and stream.time_base is not None:
-            return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
-        written = _clock_s(stream.metadata.get("DURATION", ""))
-        if written is None and len(container.streams) == 1 and container.duration is not None:
-            return (container.duration + (container.start_time or 0)) / av.time_base
-        return written
+        announced_s, slack_s = announced_end_s(self._container, self._stream)
+        missing_s = announced_s - float(end * self.time_base)
+        usual_s = float(3 * self._default_duration * self.time_base)
+        return missing_s if missing_s > max(slack_s, usual_s) else 0.0
 
 
 def _with_neutral_chroma(luma: U8) -> tuple[U8, ...]:
     height, width = luma.shape
     neutral = np.full(((height + 1) // 2, (width + 1) // 2), 128, np.uint8)
     return luma, neutral, neutral
-
-
-def _clock_s(text: str) -> float | None:
-    """Parse Matroska's `HH:MM:SS.fraction`."""
-    try:
-        hours, minutes, seconds = text.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None

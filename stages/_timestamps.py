@@ -1,11 +1,18 @@
-"""Repair presentation times once, where frames enter the pipeline."""
+"""Times of a file: repaired once where frames enter the pipeline, and compared at its end."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import av
+
 if TYPE_CHECKING:
-    from fractions import Fraction
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_TIGHT_S = 0.2
+_LOOSE_S, _LOOSE_SHARE = 1.0, 0.05
 
 
 class Timeline:
@@ -53,3 +60,37 @@ class Timeline:
             return self._last + 1
         self._shift += follow - shifted
         return follow
+
+
+def announced_end_s(container: InputContainer, stream: VideoStream) -> tuple[float, float]:
+    """Return when `stream` should end by what its file says, and how much less is still usual.
+
+    Both in seconds; 0 where nothing is said of the video itself, or where it is an estimate.
+    """
+    name, total = container.format.name, container.duration
+    total_s = ((container.start_time or 0) + total) / av.time_base if total is not None else 0.0
+    loose_s = max(_LOOSE_S, _LOOSE_SHARE * total_s)
+    if name == "avi":  # its length is made to match what is left of the file
+        rate = stream.average_rate or Fraction(0)
+        return float(stream.frames / rate) if rate else 0.0, loose_s
+    if "mpeg" in name:
+        return 0.0, loose_s
+    if stream.duration is not None and stream.time_base is not None:
+        end = stream.duration + (stream.start_time or 0)
+        return float(end * stream.time_base), _TIGHT_S
+    tagged_s = _clock_s(stream.metadata.get("DURATION", ""))
+    if tagged_s is not None:
+        return tagged_s, _TIGHT_S
+    alone = len(container.streams) == 1
+    if alone or name == "flv":
+        return total_s, _TIGHT_S if alone else loose_s
+    return 0.0, loose_s  # it may be the sound that is so long
+
+
+def _clock_s(text: str) -> float | None:
+    """Parse Matroska's `HH:MM:SS.fraction`."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
