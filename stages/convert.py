@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Interpolation
 from pydantic import Field
 
 from ..pipeline import stage
 from ..pipeline.caps import SUBSAMPLED, default_matrix
 from ..pipeline.registry import register_stage
-from ._colour import QUALITY, SWS_MATRICES
+from ._colour import SWS_MATRICES
 from ._planes import FULL_RANGE, picture_of, planes_of
 
 if TYPE_CHECKING:
     from ..pipeline.caps import Caps
     from ..pipeline.frame import Frame
+
+
+# More exact rounding makes a 720p frame cost 20 ms instead of 0.4 on its way to RGB.
+_QUICK = Interpolation.BICUBIC
 
 
 @register_stage("convert")
@@ -59,7 +63,7 @@ class Convert(stage.Transform):
             dst_colorspace=_sws_matrix(target, source),
             src_color_range=_sws_range(source),
             dst_color_range=_sws_range(target),
-            interpolation=QUALITY,
+            interpolation=_QUICK,
             threads=1,
         )
         planes = planes_of(picture, target.pixel_format, writable=True)
