@@ -1,0 +1,122 @@
+"""Gather what the detector takes for faces and are none: the negatives that teach presence most.
+
+`python -m vidfilter.models.training.landmark_mine --data DIR --out mined.npz`; give the file to
+`landmark_train --extra`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ..crops import crop_from_box
+from ..detector import FaceDetector
+from .landmark_dataset import (
+    CACHE_SIZE,
+    HELD_OUT_LIST,
+    NEGATIVE,
+    FaceCache,
+    Sample,
+    loose_crop,
+    save_cache,
+)
+from .landmark_formats import AnnotationError, read_luma
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+MIN_SCORE, MAX_SCORE = 0.06, 0.75  # a surer one in an annotated picture may be a forgotten face
+LONG_SIDES = (320, 640)
+TOUCH = 0.05
+PER_PICTURE = 3
+
+
+def mine(data: Path) -> Iterator[Sample]:
+    """Yield false alarms of the shipped detector on the pictures of `facedet`."""
+    detector = FaceDetector()
+    folder = data / "facedet"
+    boxes = _boxes(folder / "boxes.csv")
+    for name, faces in boxes.items():
+        luma = read_luma(folder / "images" / name)
+        yield from _false_alarms(f"facedet/{name}", luma, faces, detector, MAX_SCORE)
+    for path in sorted((folder / "negatives").glob("*.jpg")):
+        none = np.zeros((0, 4))
+        yield from _false_alarms(f"negatives/{path.stem}", read_luma(path), none, detector, 1.0)
+
+
+def _boxes(table: Path) -> dict[str, NDArray[np.float64]]:
+    found: dict[str, list[list[float]]] = {}
+    with table.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            corners = [row[key] for key in ("xmin", "ymin", "xmax", "ymax")]
+            found.setdefault(row["image"], [])
+            if all(corners):
+                found[row["image"]].append([float(value) for value in corners])
+    return {name: np.array(rows).reshape(-1, 4) for name, rows in found.items()}
+
+
+def _false_alarms(
+    name: str,
+    luma: NDArray[np.uint8],
+    faces: NDArray[np.float64],
+    detector: FaceDetector,
+    max_score: float,
+) -> Iterator[Sample]:
+    for long_side in LONG_SIDES:
+        found = detector.detect(luma, long_side=long_side, min_score=MIN_SCORE)
+        rows = zip(found.boxes_xyxy_px, found.scores.tolist(), strict=True)
+        wrong = [box for box, score in rows if score < max_score and not _touches(box, faces)]
+        for number, box in enumerate(wrong[:PER_PICTURE]):
+            image, _ = loose_crop(luma, crop_from_box(box))
+            yield Sample(f"{name}#mined{long_side}-{number}", name, image, NEGATIVE)
+
+
+def _touches(box: NDArray[np.float32], faces: NDArray[np.float64]) -> bool:
+    """Return whether `box` covers more than a little of any face."""
+    low = np.maximum(box[:2], faces[:, :2])
+    high = np.minimum(box[2:], faces[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    areas = np.prod(faces[:, 2:] - faces[:, :2], axis=1)
+    own = float(np.prod(box[2:] - box[:2]))
+    return bool((shared > TOUCH * np.minimum(areas, own)).any())
+
+
+def to_cache(samples: list[Sample]) -> FaceCache:
+    """Return samples without points as a cache, the held-out pictures marked."""
+    listed = set(HELD_OUT_LIST.read_text(encoding="utf-8").split())
+    count = len(samples)
+    return FaceCache(
+        np.stack([s.image for s in samples]).reshape(count, CACHE_SIZE, CACHE_SIZE),
+        np.full(count, NEGATIVE),
+        np.zeros(count, np.float32),
+        {
+            k: np.full((count, n, 2), np.nan, np.float32)
+            for k, n in (("ibug68", 68), ("helen194", 194))
+        },
+        [s.name for s in samples],
+        np.array([s.group in listed for s in samples]),
+    )
+
+
+def main() -> None:
+    """Mine and save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    samples = list(mine(options.data))
+    if not samples:
+        raise AnnotationError(f"{options.data}: the detector makes no mistakes there")
+    save_cache(options.out, to_cache(samples))
+
+
+if __name__ == "__main__":
+    main()
