@@ -28,7 +28,6 @@ KEEP = 0.6  # a face in sight is kept down to this share of `min_presence`
 ALONE = 0.3  # so is one in a picture that stands alone: no later frame will show it better
 EAGER_S, PATIENT_S = 0.3, 0.1  # after a loss look at every frame for so long, then so often
 MAX_GROWTH = 1.5  # more in one frame is no motion but a mistake
-SLACK = 0.03  # of the crop's side (and radians): smaller changes leave the crop where it is
 NOTABLE_SHIFT = 0.03  # smaller motion is not extrapolated: it would only shake the crop
 MISSED_LOOKS, SURE = 3, 0.9  # so many looks may miss a face that is not quite sure
 
@@ -61,6 +60,7 @@ class Landmarks(stage.Transform):
         super().__init__(params, context)
         self._model: Any = None
         self._head_pose: Any = None
+        self._follow_crop: Any = None
         self._colour, self._believed = False, True
         self._book = TrackBook()
         self._settings: dict[str, Any] = {}
@@ -74,6 +74,7 @@ class Landmarks(stage.Transform):
         # A network that cannot tell whether there is a face leaves that to the detector.
         self._believed = getattr(self._model, "tells_presence", True)
         self._head_pose = registry.module("models", "pose").head_pose
+        self._follow_crop = registry.module("models", "crops").follow_crop
         self._settings = {"landmarks": self.params.model_dump()}
         self._settings["landmarks"]["sha256"] = self._model.sha256
         self.context.tag("model_sha256", self._model.sha256)
@@ -127,9 +128,10 @@ class Landmarks(stage.Transform):
         if math.hypot(x, y) < NOTABLE_SHIFT * box_size(track.box):
             x = y = 0.0
         crop = self._model.next_crop(track.seen.points_px, (x, y))
-        if track.crop is None or not _alike(track.crop, crop):
-            track.crop = crop
-        return track.crop
+        if track.crop is not None:
+            crop = self._follow_crop(track.crop, crop)
+        track.crop = crop
+        return crop
 
     def _candidates(self, frame: Frame, now: float) -> tuple[Face, ...] | None:
         """Return the detected faces where `detect` looked or a look is needed, else None."""
@@ -229,16 +231,6 @@ def _likely(track: Track, seen: Sighting, frame: Frame) -> bool:
     x, y = (box[:2] + box[2:]) / 2
     height, width = frame.luma.shape
     return bool(0 <= x < width and 0 <= y < height)
-
-
-def _alike(old: Any, new: Any) -> bool:
-    """Return whether the old crop still serves: a crop at rest keeps the points at rest."""
-    away = math.hypot(new.centre_x - old.centre_x, new.centre_y - old.centre_y)
-    return (
-        away < SLACK * old.side
-        and abs(new.side / old.side - 1) < 1.5 * SLACK
-        and abs(math.remainder(new.angle - old.angle, math.tau)) < SLACK
-    )
 
 
 def _doubtful(track: Track, believed: bool) -> bool:
