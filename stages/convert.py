@@ -11,7 +11,7 @@ from pydantic import Field
 from ..pipeline import stage
 from ..pipeline.caps import SUBSAMPLED, default_matrix
 from ..pipeline.registry import register_stage
-from ._colour import SWS_MATRICES
+from ._colour import QUALITY, SWS_MATRICES
 from ._planes import FULL_RANGE, picture_of, planes_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..pipeline.frame import Frame
 
 
-# More exact rounding makes a 720p frame cost 20 ms instead of 0.4 on its way to RGB.
+# The quick path to RGB is one level too dark on average; the one from RGB is right.
 _QUICK = Interpolation.BICUBIC
 
 
@@ -63,7 +63,7 @@ class Convert(stage.Transform):
             dst_colorspace=_sws_matrix(target, source),
             src_color_range=_sws_range(source),
             dst_color_range=_sws_range(target),
-            interpolation=_QUICK,
+            interpolation=_QUICK if target.pixel_format in SUBSAMPLED else QUALITY,
             threads=1,
         )
         planes = planes_of(picture, target.pixel_format, writable=True)
