@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SAMPLING = {"helen68": 3.0, "helen194_extra": 1.5, "afw68": 3.0, "ytf68": 0.4, "render": 0.4}
 TRUST = {"helen194_extra": 0.7, "ytf68": 0.5}
-FACE_SHARE, NEGATIVE_SHARE = 0.04, 0.07
+FACE_SHARE, NEGATIVE_SHARE = 0.04, 0.10
 WARM_UP_STEPS = 300
 
 

@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--cache", type=Path, help="folder of decoded faces (default: OUT)")
-    parser.add_argument("--extra", type=Path, help="a further face cache (.npz) to train on")
+    parser.add_argument(
+        "--extra", type=Path, action="append", help="a further face cache (.npz); may be repeated"
+    )
     parser.add_argument("--minutes", type=float, default=Settings().minutes)
     parser.add_argument("--size", type=int, default=Settings().size, help="side of the crop in px")
     parser.add_argument("--seed", type=int, default=Settings().seed)
@@ -48,8 +50,8 @@ def _start(options: argparse.Namespace) -> Run:
         raise ConfigError(f"{checkpoint} exists: --resume continues it, or choose another folder")
     options.out.mkdir(parents=True, exist_ok=True)
     faces = load_or_build(options.data, options.cache or options.out)
-    if options.extra:
-        faces = joined(faces, read_cache(options.extra))
+    for extra in options.extra or ():
+        faces = joined(faces, read_cache(extra))
     run = Run(options.out, faces, settings)
     if options.resume:
         run.resume(checkpoint)
