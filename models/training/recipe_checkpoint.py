@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -32,12 +34,16 @@ def local_path(source: str) -> Path:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a dict of tensors and plain values; WeightsError names a file that is none."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols of what is then refused
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise WeightsError(f"{path}: no such file") from error
-    except Exception as error:  # torch raises many kinds on damaged or hostile files
+    except UnpicklingError as error:
+        raise WeightsError(f"{path} is no file of weights alone, or holds code: refused") from error
+    except Exception as error:  # torch raises many kinds on damaged files
         reason = str(error).partition("\n")[0][:160]
-        raise WeightsError(f"{path} cannot be read as weights alone: {reason}") from error
+        raise WeightsError(f"{path} is damaged or no checkpoint: {reason}") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path} holds {type(state).__name__}, expected named tensors")
     return state

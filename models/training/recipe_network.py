@@ -46,7 +46,7 @@ class TransferNet(nn.Module):
     targets: (px - `centre`) / `spread`.
     """
 
-    encoder: nn.Module
+    encoder: InceptionResnetV1 | ResNet
     trained: tuple[str, ...]
 
     def __init__(self, recipe: Recipe, centre: float, spread: float) -> None:
@@ -71,7 +71,7 @@ class TransferNet(nn.Module):
 
     def to_px(self, values: Tensor) -> Tensor:
         """Return (N, 2 K) in the unit of the targets as points (N, K, 2) in crop px."""
-        return (values * self.spread + self.centre).unflatten(1, (self.recipe.points, 2))
+        return (values * self.spread + self.centre).view(-1, self.recipe.points, 2)
 
     def forward(self, rgb: Tensor) -> Tensor:
         return self.to_px(self.end(self.frozen(rgb)))
@@ -96,11 +96,12 @@ class TransferNet(nn.Module):
 class FacenetLandmarks(TransferNet):
     """FaceNet's encoder; `block8` and the new head train. Targets are fractions of the crop."""
 
+    encoder: InceptionResnetV1
     trained = ("encoder.block8.", "head.")
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe, 0.0, float(recipe.size))
-        self.encoder: InceptionResnetV1 = InceptionResnetV1()
+        self.encoder = InceptionResnetV1()
         self.dropout = nn.Dropout(DROPOUT)
         self.head = nn.Linear(WIDTH, 2 * recipe.points)
 
@@ -119,15 +120,19 @@ class FacenetLandmarks(TransferNet):
 class ResnetLandmarks(TransferNet):
     """ResNet with a new last layer; targets are px, or normalised by the course's constants."""
 
+    encoder: ResNet
     trained = ("encoder.fc.",)
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, recipe: Recipe, depth: int, *, normalised: bool) -> None:
         super().__init__(recipe, *((CENTRE_PX, SPREAD_PX) if normalised else (0.0, 1.0)))
-        self.encoder: ResNet = ResNet(depth, 2 * recipe.points)
+        self.encoder = ResNet(depth, 2 * recipe.points)
+        for name, values in (("mean", IMAGENET_MEAN), ("deviation", IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def normalise(self, rgb: Tensor) -> Tensor:
-        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-        return (rgb / 255.0 - mean) / std
+        return (rgb / 255.0 - self.mean) / self.deviation
 
     def frozen(self, rgb: Tensor) -> Tensor:
         return self.encoder.features(self.normalise(rgb))

@@ -23,7 +23,9 @@ COMMANDS = {
     "graph": "Show a pipeline's stages and the format on every link.",
     "devices": "List cameras, virtual cameras and screens.",
     "filters": "List the filters.",
+    "train": "Train a network from raw data.",
     "eval": "Judge landmarks or detector on annotated pictures.",
+    "export": "Turn a trained checkpoint into an ONNX network to run.",
     "bench": "Compare a run with a bare decode-encode of the same clip.",
 }
 

@@ -1,0 +1,176 @@
+"""Turn a checkpoint of any network into ONNX and its spec: what `vidfilter export` does."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from torch import nn
+
+from ...pipeline.errors import ConfigError, ModelError, WeightsError
+from ..crops import SIDE_PER_EXTENT
+from . import detector_export, landmark_export
+from .evaluate_data import SCHEMES
+from .landmark_network import LandmarkNet
+from .recipe_checkpoint import read_checkpoint
+from .recipe_network import RECIPES, TransferNet, build
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARITY_PX = 0.02
+OPSET = 17
+DEFAULT_SIZE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `vidfilter export` was asked for; `size` and `scheme` count for `landmarks` alone."""
+
+    checkpoint: Path
+    out: Path
+    scheme: str = "ibug68"
+    size: int | None = None
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Write `out` and its `.json`, both whole or not at all; returns the spec.
+
+    Raises WeightsError naming a checkpoint that cannot be used, ModelError where ONNX Runtime
+    disagrees with torch.
+    """
+    if options.out.suffix != ".onnx":
+        raise ConfigError(f"{options.out}: give a name that ends in .onnx")
+    state = read_checkpoint(options.checkpoint)
+    try:
+        data, spec = _convert(state, options)
+    except (KeyError, AttributeError, TypeError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0][:160]
+        raise WeightsError(f"{options.checkpoint} cannot be exported: {reason}") from error
+    write(options.out, data, spec)
+    return spec
+
+
+def write(out: Path, data: bytes, spec: dict[str, Any]) -> None:
+    """Write a network and its spec, each in one rename."""
+    text = json.dumps(spec, indent=2) + "\n"
+    for path, content in ((out, data), (out.with_suffix(".json"), text.encode())):
+        part = path.with_name(f"{path.name}.part")
+        part.write_bytes(content)
+        part.replace(path)
+
+
+def _convert(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str, Any]]:
+    if "recipe" in state:
+        return _recipe(state, options.out.stem)
+    if "average" not in state:
+        raise KeyError("it is of no network that vidfilter trains")
+    if any(name.startswith("maps.") for name in state["average"]):
+        return _landmarks(state, options)
+    return _detector(options)
+
+
+# The default networks
+
+
+def _landmarks(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str, Any]]:
+    net = LandmarkNet()
+    net.load_state_dict(state["average"])
+    size = options.size or DEFAULT_SIZE
+    data = landmark_export.export_onnx(net, options.scheme, size)
+    return data, {**landmark_export.spec(options.scheme, size, data), "name": options.out.stem}
+
+
+def _detector(options: Options) -> tuple[bytes, dict[str, Any]]:
+    part = options.out.with_name(f"{options.out.stem}.part.onnx")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            detector_export.export(options.checkpoint, part, 0.5)
+        spec = json.loads(part.with_suffix(".json").read_text(encoding="utf-8"))
+        return part.read_bytes(), spec
+    finally:
+        part.unlink(missing_ok=True)
+        part.with_suffix(".json").unlink(missing_ok=True)
+
+
+# The recipes
+
+
+def _recipe(state: dict[str, Any], name: str) -> tuple[bytes, dict[str, Any]]:
+    if state["recipe"] not in RECIPES:
+        raise KeyError(f"unknown recipe {str(state['recipe'])[:40]!r}")
+    net = build(state["recipe"], int(state["depth"]), normalised=bool(state["normalised"]))
+    net.load_state_dict(state["net"])
+    data = to_onnx(net.eval())
+    check_parity(net, data)
+    return data, recipe_spec(net, name, data)
+
+
+def to_onnx(net: TransferNet) -> bytes:
+    """Return the network as ONNX: RGB 0..255 in, points in crop px out, all else in the graph."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            net,
+            (torch.rand(1, 3, net.recipe.size, net.recipe.size) * 255,),
+            file,  # type: ignore[arg-type]  # a stream is taken, whatever the stub says
+            dynamo=False,
+            input_names=["rgb"],
+            output_names=["landmarks"],
+            dynamic_axes={"rgb": {0: "faces"}, "landmarks": {0: "faces"}},
+            opset_version=OPSET,
+        )
+    data = file.getvalue()
+    onnx.checker.check_model(onnx.load_from_string(data))
+    return data
+
+
+def check_parity(net: nn.Module, data: bytes) -> None:
+    """Raise ModelError where ONNX Runtime finds other points than torch, on noise pictures."""
+    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    size = session.get_inputs()[0].shape[-1]
+    rgb = np.random.default_rng(0).uniform(0, 255, (2, 3, size, size)).astype(np.float32)
+    with torch.inference_mode():
+        wanted = net(torch.from_numpy(rgb)).numpy()
+    gap = float(np.abs(session.run(None, {"rgb": rgb})[0] - wanted).max())
+    if not gap <= PARITY_PX:
+        raise ModelError(f"ONNX Runtime differs from torch by {gap:.3f} px")
+
+
+def recipe_spec(net: TransferNet, name: str, data: bytes) -> dict[str, Any]:
+    """Describe an exported recipe."""
+    size = net.recipe.size
+    return {
+        "name": name,
+        "recipe": net.recipe.name,
+        "scheme": SCHEMES[net.recipe.points],
+        "points": net.recipe.points,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "licence": "that of the encoder's checkpoint and of the data it was trained on",
+        "input": {
+            "name": "rgb",
+            "size": size,
+            "channels": 3,
+            "order": "rgb",
+            "range": [0, 255],
+            "mean": 0.0,
+            "std": 1.0,
+            "note": "float32 (N, 3, S, S); mean and deviation are applied inside the graph",
+        },
+        "outputs": {"landmarks": "(N, K, 2) x, y in crop px, pixel centres at whole numbers"},
+        "crop": {
+            "side_per_extent": SIDE_PER_EXTENT,
+            "upright": "eye line",
+            "border": "replicate",
+        },
+    }

@@ -1,0 +1,98 @@
+"""Quantise a landmark network to 8 bits after training, and measure what that costs."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from ..colour_crops import cut_rgb
+from ..landmarks import LandmarkModel, cut
+from .evaluate_data import find_faces, is_held_out
+from .evaluate_landmarks import crop_protocol, jittered_crop, picture_for, report
+from .export import write
+from .landmark_formats import AnnotationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from .evaluate_data import AnnotatedFace
+
+CALIBRATION, JUDGED = 96, 200
+QUANTISED = ["Conv", "Gemm", "MatMul"]
+
+
+class Crops(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no stubs
+    """Feeds jittered crops of faces to the calibration, one at a time."""
+
+    def __init__(self, model: LandmarkModel, name: str, faces: Iterable[AnnotatedFace]) -> None:
+        rng = np.random.default_rng(1)
+        self._feeds = ({name: crop_batch(model, face, rng)} for face in faces)
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next input, or None after the last."""
+        return next(self._feeds, None)
+
+
+def crop_batch(
+    model: LandmarkModel, face: AnnotatedFace, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return one jittered crop as the network takes it, (1, C, S, S)."""
+    picture, crop = picture_for(model, face.image), jittered_crop(face.points_px, rng)
+    if model.colour:
+        return cut_rgb(picture, crop, model.size, cut)[None]
+    return cut(picture, crop, model.size).astype(np.float32)[None, None]
+
+
+def quantise(path: Path, spec: dict[str, Any], data: Path) -> dict[str, Any]:
+    """Replace the network at `path` by one of 8 bits; returns its spec with both errors.
+
+    Calibrated on faces of `data` that training may see, judged on up to 200 others by the crop
+    protocol.
+    """
+    faces = find_faces(data, int(spec["points"]))
+    held = [face for face in faces if is_held_out(face)]
+    rest = [face for face in faces if not is_held_out(face)]
+    if not held:
+        held, rest = faces[::5], [face for number, face in enumerate(faces) if number % 5]
+    if not rest:
+        raise AnnotationError(f"{data}: too few faces to calibrate and to judge by")
+    rng = np.random.default_rng(0)
+    seen = [rest[i] for i in rng.permutation(len(rest))[:CALIBRATION]]
+    judged = [held[i] for i in np.sort(rng.permutation(len(held))[:JUDGED])]
+    model = LandmarkModel(path)
+    before = _error(model, judged)
+    with tempfile.TemporaryDirectory(prefix="vidfilter-int8-") as folder:
+        folded, small = Path(folder) / "folded.onnx", Path(folder) / "int8.onnx"
+        quant_pre_process(str(path), str(folded), skip_symbolic_shape=True)
+        quantize_static(
+            str(folded),
+            str(small),
+            Crops(model, str(spec["input"]["name"]), seen),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=QUANTISED,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        content = small.read_bytes()
+    onnx.checker.check_model(onnx.load_from_string(content))
+    changed = {**spec, "sha256": hashlib.sha256(content).hexdigest(), "precision": "int8"}
+    write(path, content, changed)
+    changed["int8"] = {"n": len(judged), "nme_fp32": before}
+    changed["int8"]["nme_int8"] = _error(LandmarkModel(path), judged)
+    write(path, content, changed)
+    return changed
+
+
+def _error(model: LandmarkModel, faces: list[AnnotatedFace]) -> float:
+    found = crop_protocol(model, faces)
+    return float(report(faces, found, model.scheme)["nme_interocular"])

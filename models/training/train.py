@@ -1,0 +1,169 @@
+"""Start, continue and watch the training of any network: what `vidfilter train` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import torch
+
+from ...pipeline.errors import ConfigError, WeightsError
+from . import detector_data, detector_train, landmark_dataset, landmark_loop, recipe_train
+from .detector_augment import Augmenter
+from .landmark_formats import AnnotationError
+from .recipe_checkpoint import read_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .landmark_loss import Batch
+
+RECIPE_MINUTES = 60.0
+SMOKE_SAMPLES, SMOKE_MINUTES, SMOKE_BATCH = 24, 0.1, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `vidfilter train` was asked for; `minutes` None is the network's own default."""
+
+    recipe: str
+    data: Path
+    out: Path
+    minutes: float | None = None
+    resume: bool = False
+    seed: int = 0
+    smoke: bool = False
+    threads: int = 1
+    trunks: tuple[str, ...] = ("own",)
+    depth: int = 50
+    normalised: bool = False
+    faces: int | None = None
+    variants: int = 1
+
+
+def run(
+    options: Options, say: Callable[[str], None], progress: Callable[[float], None]
+) -> dict[str, Any]:
+    """Train as `options` say; `say` takes lines, `progress` the share done of the present step.
+
+    Returns the checkpoint's path and, for the recipes, their report. Raises VidfilterError for
+    data or checkpoints that cannot be used; a run that is interrupted has saved its state.
+    """
+    if not options.data.is_dir():
+        raise AnnotationError(f"{options.data}: no such folder")
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(1)
+    kinds = {"landmarks": _landmarks, "detector": _detector}
+    return kinds.get(options.recipe, _recipe)(options, say, progress)
+
+
+def _recipe(
+    options: Options, say: Callable[[str], None], progress: Callable[[float], None]
+) -> dict[str, Any]:
+    settings = recipe_train.Settings(
+        options.recipe,
+        options.data,
+        options.out,
+        options.trunks,
+        options.minutes or RECIPE_MINUTES,
+        options.depth,
+        options.normalised,
+        options.variants,
+        options.faces,
+        options.seed,
+        options.resume,
+        options.smoke,
+    )
+    return recipe_train.run(settings, say, progress)
+
+
+class _WatchedLandmarks(landmark_loop.Run):
+    show: Callable[[float], None]
+
+    def _update(self, batch: Batch, progress: float) -> dict[str, float]:
+        self.show(progress)
+        return super()._update(batch, progress)
+
+
+def _landmarks(
+    options: Options, say: Callable[[str], None], progress: Callable[[float], None]
+) -> dict[str, Any]:
+    settings = landmark_loop.Settings(seed=options.seed)
+    settings = replace(settings, minutes=options.minutes or settings.minutes)
+    checkpoint = options.out / "last.pt"
+    _refuse(checkpoint, options)
+    if options.smoke:
+        settings = replace(settings, minutes=SMOKE_MINUTES, batch=SMOKE_BATCH)
+        faces = landmark_dataset.build_cache(options.data, SMOKE_SAMPLES)
+        options.out.mkdir(parents=True, exist_ok=True)
+    else:
+        faces = landmark_dataset.load_or_build(options.data, options.out)
+    training = _WatchedLandmarks(options.out, faces, settings)
+    training.show = progress
+    if options.resume and checkpoint.exists():
+        training.resume(checkpoint)
+    try:
+        training.train(say)
+    except KeyboardInterrupt:
+        training.save()
+        raise
+    return {"checkpoint": str(checkpoint)}
+
+
+class _WatchedDetector(detector_train.Trainer):
+    show: Callable[[float], None]
+
+    def train_step(self) -> dict[str, float]:
+        self.show(min(1.0, self.spent / (self.settings.minutes * 60)))
+        return super().train_step()
+
+
+def _detector(
+    options: Options, say: Callable[[str], None], progress: Callable[[float], None]
+) -> dict[str, Any]:
+    settings = detector_train.Settings(
+        options.data, options.out, resume=options.resume, smoke=options.smoke, seed=options.seed
+    )
+    settings = replace(settings, minutes=options.minutes or settings.minutes)
+    checkpoint = options.out / "checkpoint.pt"
+    _refuse(checkpoint, options)
+    samples = _detector_samples(options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    say(f"{len(samples)} pictures to train on")
+    step = int(read_checkpoint(checkpoint).get("step", 0)) if checkpoint.exists() else 0
+    rng = np.random.default_rng((options.seed, step))  # other pictures after each resume
+    training = _WatchedDetector(settings, Augmenter(samples, rng))
+    training.show = progress
+    if checkpoint.exists():
+        try:
+            training.load(checkpoint)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise WeightsError(f"{checkpoint} is no checkpoint of the detector") from error
+    try:
+        training.run()
+    except KeyboardInterrupt:
+        training.save()
+        raise
+    return {"checkpoint": str(checkpoint)}
+
+
+def _detector_samples(options: Options) -> list[detector_data.Sample]:
+    try:
+        train, _ = detector_data.split(detector_data.load(options.data, few=options.smoke))
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise AnnotationError(reason) from error
+    except (ValueError, KeyError, IndexError) as error:
+        raise AnnotationError(f"{options.data}: {error}") from error
+    if not train:
+        raise AnnotationError(f"{options.data}: no pictures to train on")
+    return train
+
+
+def _refuse(checkpoint: Path, options: Options) -> None:
+    """Raise where a run would be replaced."""
+    if checkpoint.exists() and not options.resume:
+        raise ConfigError(f"{checkpoint} exists: --resume continues it, or choose another folder")

@@ -1,0 +1,67 @@
+"""`vidfilter train`: train a network from raw data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ._output import Output, output_options
+from ._training import progress_bar, training
+
+_PATH = click.Path(path_type=Path)
+_RECIPES = ("landmarks", "detector", "facenet194", "resnet68")
+
+
+@click.command("train")
+@click.argument("recipe", type=click.Choice(_RECIPES), metavar="RECIPE")
+@click.option("--data", type=_PATH, required=True, metavar="DIR", help="Folder of the data sets.")
+@click.option("--out", type=_PATH, required=True, metavar="RUN", help="Folder of the run.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="How long to train at most."
+)
+@click.option("--resume", is_flag=True, help="Continue the run in RUN.")
+@click.option("--seed", default=0, show_default=True, help="Of weights and random pictures.")
+@click.option("--smoke", is_flag=True, help="A minute on a few faces, to see that it works.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--trunk",
+    "trunks",
+    multiple=True,
+    metavar="TRUNK",
+    help="Recipes: random, own (pretrained here; default), or the path or file:// URL of a "
+    "published checkpoint; may be repeated to compare.",
+)
+@click.option("--depth", type=click.Choice(["50", "101"]), default="50", help="resnet68: layers.")
+@click.option("--normalised", is_flag=True, help="resnet68: train on normalised key points.")
+@click.option("--faces", type=click.IntRange(8), help="Recipes: train on so many faces at most.")
+@click.option("--variants", type=click.IntRange(1), default=1, help="Recipes: crops of each face.")
+@output_options()
+@click.pass_obj
+def command(console: Output, /, trunks: tuple[str, ...], depth: str, **options: Any) -> None:
+    """Train RECIPE: landmarks, detector, facenet194 or resnet68.
+
+    \b
+    landmarks   the default network, 68 and 194 points
+    detector    the face detector
+    facenet194  Helen's 194 points by transfer from FaceNet's encoder
+    resnet68    68 points of video faces by transfer from ResNet-50 or -101
+    """
+    train = training("train", "torch", "onnx")
+    asked = train.Options(**options, trunks=trunks or ("own",), depth=int(depth))
+    with progress_bar(console, f"training {asked.recipe}", 1.0) as show:
+        result = train.run(asked, console.say, show)
+    console.result(_text(result), result)
+
+
+def _text(result: dict[str, Any]) -> str:
+    if "trunks" not in result:
+        return f"wrote {result['checkpoint']}"
+    lines = [f"{'encoder':12} {'n':>5} {'error':>8} {'median':>8} {'over 8 %':>9}"]
+    for row in result["trunks"]:
+        lines.append(
+            f"{row['trunk']:12} {row['n']:5} {100 * row['nme_interocular']:6.2f} % "
+            f"{100 * row['median']:6.2f} % {100 * row['failure_8']:7.1f} %"
+        )
+    return "\n".join([*lines, f"wrote {result['settings']['out']}"])
