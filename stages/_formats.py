@@ -82,7 +82,9 @@ def encoder_options(
 
 
 def _short_lookahead(rate: float | None) -> dict[str, str]:
-    """Keep what the encoder holds back under half a second where frames are slow to come."""
+    """Keep what the encoder holds back short in seconds where frames are slow to come."""
     if rate is None or rate >= 20:
         return {}
-    return {"rc-lookahead": str(max(1, int(rate / 2)))}
+    if rate < 16:
+        return {"tune": "zerolatency", "x264-params": "sliced-threads=1"}
+    return {"rc-lookahead": str(int(rate * 0.3))}
