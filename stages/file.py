@@ -48,14 +48,17 @@ class File(stage.Sink):
             description="video encoder: auto (libx264, in webm libvpx-vp9), "
             + ", ".join(VIDEO_CODECS),
         )
-        preset: str = Field("veryfast", description="speed of libx264 and libx265")
+        preset: Literal[
+            "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
+            "veryslow",
+        ] = Field("veryfast", description="speed of libx264 and libx265")  # fmt: skip
         crf: float | None = Field(
             None,
             ge=0,
             le=63,
             description="quality, smaller is better; none = what suits the codec, 23 for libx264",
         )
-        pixel_format: Literal["auto", "yuv420p", "nv12", "bgr24", "bgra"] = Field(
+        pixel_format: Literal["auto", "yuv420p", "nv12", "bgra"] = Field(
             "auto", description="format handed to the encoder; auto = that of the frames"
         )
         audio: Literal["copy", "none"] = Field(

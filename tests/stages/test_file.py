@@ -417,6 +417,7 @@ def test_the_codec_decides_which_formats_fit(sink: Any, tmp_path: Path) -> None:
         ({"path": "out"}, r"known: \.mp4"),
         ({"path": "out.mp4", "codec": "h266"}, "unknown codec 'h266'"),
         ({"path": "out.mp4", "codec": "ffv1"}, r"\.mp4 files do not take ffv1"),
+        ({"path": "out.mp4", "preset": "quick"}, "'ultrafast', 'superfast'"),
         ({"path": "out.mp4", "pixel_format": "bgra"}, r"does not take bgra \(it takes: yuv420p"),
         ({"path": "out.mp4", "keyframe_interval": 10}, "less than or equal to 2"),
     ],
