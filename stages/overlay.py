@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from ..pipeline import stage
 from ..pipeline.registry import module, register_stage
+from ._threads import keep_opencv_single
 
 if TYPE_CHECKING:
     from ..pipeline.caps import Caps
@@ -61,6 +62,7 @@ class Overlay(stage.Transform):
 
     def start(self, caps: Caps) -> Caps:
         """Load the filter and make its art ready for `caps`."""
+        keep_opencv_single()
         self._caps = caps
         self._load()
         return caps
