@@ -152,20 +152,14 @@ def decode(rows: Array, cells: Array) -> tuple[Array, Array]:
 def merge(boxes: Array, scores: Array, max_faces: int) -> tuple[Array, NDArray[np.intp]]:
     """Suppress weaker boxes of the same face, best first; return boxes (M, 4) and their rows.
 
-    Boxes come best first. Each one left is the score-weighted mean of those that overlap it by
-    MERGE_IOU or more.
+    Each box left is the score-weighted mean of those that overlap it by MERGE_IOU or more.
     """
-    merged: list[Array] = []
-    kept: list[int] = []
-    free = np.arange(len(boxes))
-    while len(free) and len(kept) < max_faces:
-        kept.append(free[0])
-        iou = _iou(boxes[free[0]], boxes[free])
-        near = free[iou >= MERGE_IOU]
-        weights = scores[near]
-        merged.append(weights @ boxes[near] / weights.sum())
-        free = free[iou < NMS_IOU]
-    return np.array(merged, np.float32).reshape(-1, 4), np.array(kept, np.intp)
+    corner_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
+    kept = cv2.dnn.NMSBoxes(corner_size.tolist(), scores.tolist(), 0.0, NMS_IOU)
+    rows = np.asarray(kept, np.intp).reshape(-1)[:max_faces]
+    weights = np.where(_pairwise_iou(boxes[rows], boxes) >= MERGE_IOU, scores, 0)
+    weights /= weights.sum(1, keepdims=True)
+    return np.asarray(weights @ boxes, np.float32), rows
 
 
 def to_picture(points: Array, scale: tuple[float, float]) -> Array:
@@ -174,15 +168,15 @@ def to_picture(points: Array, scale: tuple[float, float]) -> Array:
     return np.asarray(points * factor + (factor - 1) / 2, np.float32)
 
 
-def _iou(box: Array, boxes: Array) -> Array:
-    """Return IoU (N,) of one box (4,) with boxes (N, 4); a box always meets itself."""
-    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-    size = np.maximum(high - low, 0)
-    inter = size[:, 0] * size[:, 1]
-    width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    area = (box[2] - box[0]) * (box[3] - box[1]) + width * height
-    iou: Array = inter / np.maximum(area - inter, 1e-9)
-    return iou
+def _pairwise_iou(a: Array, b: Array) -> Array:
+    """Return IoU (N, M) of boxes (N, 4) and (M, 4)."""
+    ax0, ay0, ax1, ay1 = a.T[:, :, None]
+    bx0, by0, bx1, by1 = b.T[:, None]
+    width = np.minimum(ax1, bx1) - np.maximum(ax0, bx0)
+    height = np.minimum(ay1, by1) - np.maximum(ay0, by0)
+    inter = np.maximum(width, 0) * np.maximum(height, 0)
+    area = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0)
+    return np.asarray(inter / (area - inter), np.float32)
 
 
 def _grid(height: int, width: int, strides: tuple[int, ...]) -> Array:
