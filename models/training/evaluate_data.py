@@ -43,10 +43,9 @@ def find_faces(
     """Return the annotated faces in the folder (or the one csv) `where`, sorted by name.
 
     Reads `.pts` beside its picture (`NAME.pts`, or `NAME_K.pts` for face K), a csv of key points,
-    and Helen's `.txt`, whose pictures are found by name in `where`, in `images` or beside
-    `where`. `points` picks the scheme; None takes 68 where there is `.pts` or csv, else 194.
-    `layouts` (of pts, csv, txt) reads those alone.
-    Raises AnnotationError naming the file that is missing or wrong.
+    and Helen's `.txt`. Pictures are found by name in `where` or in `images`, Helen's also in
+    folders `helen...` beside `where`. `points` picks the scheme; None takes 68 where there is
+    `.pts` or csv, else 194. `layouts` (of pts, csv, txt) reads those alone. Raises AnnotationError naming the file that is missing or wrong.
     """
     if not where.exists():
         raise AnnotationError(f"{where}: no such folder")
@@ -58,6 +57,8 @@ def find_faces(
         kinds = ("txt",) if points == 68 else ("pts", "csv")
     root = where if where.is_dir() else where.parent
     pictures = Pictures(root, images)
+    if "txt" in kinds:
+        pictures.add_helen()
     readers = {"pts": _from_pts, "csv": _from_csv, "txt": _from_txt}
     faces = [
         face
@@ -74,33 +75,36 @@ def find_faces(
 
 
 class Pictures:
-    """The pictures under some folders, by name; one folder beside them is the last resort."""
+    """The pictures under some folders, by name."""
 
     def __init__(self, root: Path, extra: Path | None) -> None:
         if extra is not None and not extra.is_dir():
             raise AnnotationError(f"{extra}: no such folder")
-        self._root = root
+        self._beside = root.absolute().parent
         self._known: dict[str, list[Path]] = defaultdict(list)
         for folder in (root, *([extra] if extra else [])):
             self._add(folder.rglob("*"))
-        self._looked_beside = False
 
     def _add(self, paths: Iterator[Path]) -> None:
         for path in sorted(paths):
             if path.suffix.lower() in PICTURES:
                 self._known[path.stem].append(path)
 
+    def add_helen(self) -> None:
+        """Add the pictures in folders called `helen...` beside the root.
+
+        Helen's two annotations are published apart and share their pictures.
+        """
+        self._add(self._beside.glob("helen*/**/*"))
+
     def find(self, annotation: Path, name: str) -> Path:
         """Return the picture called `name`, in the folder most like the annotation's own."""
         stem = Path(name).stem if Path(name).suffix.lower() in PICTURES else name
-        if stem not in self._known and not self._looked_beside:
-            self._looked_beside = True
-            beside = self._root.absolute().parent
-            for pattern in ("*/*", "*/*/*"):
-                self._add(beside.glob(pattern))
         found = self._known.get(stem)
         if not found:
-            raise AnnotationError(f"{annotation}: its picture {name!r} is not there")
+            raise AnnotationError(
+                f"{annotation}: its picture {name!r} is not there (--images says where else)"
+            )
         own = annotation.parent, annotation.stem.partition("_")[0]
         return min(found, key=lambda path: (path.parent != own[0], path.parent.name != own[1]))
 

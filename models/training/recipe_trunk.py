@@ -33,7 +33,7 @@ SAVE_EVERY_S = 60.0
 
 def rgb_tensor(images: NDArray[np.uint8]) -> Tensor:
     """Return crops (N, S, S, 3) as the float batch (N, 3, S, S) that the networks take."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
 
 
 def calibrate(net: TransferNet, images: NDArray[np.uint8]) -> None:

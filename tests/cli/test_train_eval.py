@@ -1,0 +1,245 @@
+"""`vidfilter train`, `eval` and `export`: figures, pictures, and what they refuse."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from giving import Command
+
+from vidfilter.stages._testface import random_face_image
+
+KEYS = {"n", "nme_interocular", "median", "failure_8", "failure_10", "auc_8", "regions"}
+
+
+def faces(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    return [random_face_image(rng, 200) for _ in range(count)]
+
+
+def write_pts(folder: Path, count: int = 3, header: bool = True) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number, (picture, points) in enumerate(faces(count)):
+        cv2.imwrite(str(folder / f"f{number}.png"), picture)
+        lines = [f"{x + 1:.3f} {y + 1:.3f}" for x, y in points]
+        if header:
+            lines = ["version: 1", "n_points: 68", "{", *lines, "}"]
+        (folder / f"f{number}.pts").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def write_csv(folder: Path, count: int = 3) -> Path:
+    (folder / "train").mkdir(parents=True)
+    rows = ["," + ",".join(str(i) for i in range(136))]
+    for number, (picture, points) in enumerate(faces(count)):
+        cv2.imwrite(str(folder / "train" / f"f{number}.png"), picture)
+        rows.append(",".join([f"f{number}.png", *(f"{v:.3f}" for v in points.ravel())]))
+    (folder / "train_frames_keypoints.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def figures(vidfilter: Command, *args: object) -> dict[str, Any]:
+    done = vidfilter("eval", "landmarks", *(str(arg) for arg in args), "--json")
+    assert done.code == 0, done.err
+    return dict(json.loads(done.out))
+
+
+def test_all_layouts_of_68_points_give_the_same_figures(tmp_path: Path, vidfilter: Command) -> None:
+    first = figures(vidfilter, write_pts(tmp_path / "a"))
+    assert set(first) >= KEYS
+    assert (first["n"], first["points"], first["protocol"]) == (3, 68, "crop")
+    assert 0 < first["nme_interocular"] < 0.2
+    assert set(first["regions"]) >= {"eye.left", "lips.outer", "face.contour"}
+    second = figures(vidfilter, write_pts(tmp_path / "b", header=False))
+    table = write_csv(tmp_path / "c")
+    third = figures(vidfilter, table)
+    fourth = figures(vidfilter, table / "train_frames_keypoints.csv")
+    for other in (second, third, fourth):
+        assert other["nme_interocular"] == pytest.approx(first["nme_interocular"], abs=1e-4)
+
+
+def test_helen_annotation_is_judged_by_194_points(tmp_path: Path, vidfilter: Command) -> None:
+    (tmp_path / "annotation").mkdir()
+    picture, points = faces(1)[0]
+    cv2.imwrite(str(tmp_path / "photo_1.png"), picture)
+    spread = points[np.linspace(0, 67, 194).astype(int)]
+    lines = ["photo_1", *(f"{x} , {y}" for x, y in spread)]
+    (tmp_path / "annotation" / "1.txt").write_text("\n".join(lines))
+    assert figures(vidfilter, tmp_path)["points"] == 194
+
+
+def test_several_faces_of_a_picture_are_one_file_each(tmp_path: Path, vidfilter: Command) -> None:
+    write_pts(tmp_path, 1)
+    text = (tmp_path / "f0.pts").read_text()
+    (tmp_path / "f0.pts").rename(tmp_path / "f0_1.pts")
+    (tmp_path / "f0_2.pts").write_text(text)
+    assert figures(vidfilter, tmp_path)["n"] == 2
+
+
+def test_a_face_that_is_not_found_counts_as_one(tmp_path: Path, vidfilter: Command) -> None:
+    write_pts(tmp_path, 1)
+    cv2.imwrite(str(tmp_path / "f0.png"), np.full((200, 200, 3), 128, np.uint8))
+    seen = figures(vidfilter, tmp_path, "--protocol", "end-to-end")
+    assert (seen["found"], seen["nme_interocular"], seen["failure_10"]) == (0, 1.0, 1.0)
+
+
+def test_end_to_end_takes_each_face_from_its_own_picture(
+    tmp_path: Path, vidfilter: Command
+) -> None:
+    seen = figures(vidfilter, write_pts(tmp_path / "a"), "--protocol", "end-to-end")
+    assert (seen["n"], seen["found"]) == (3, 3)
+    assert seen["nme_interocular"] < 0.2
+
+
+def test_pictures_of_an_evaluation_are_written_and_kept(tmp_path: Path, vidfilter: Command) -> None:
+    pytest.importorskip("matplotlib")
+    data, out = write_pts(tmp_path / "a"), tmp_path / "out"
+    figures(vidfilter, data, "--out", out)
+    assert cv2.imread(str(out / "errors.png")) is not None
+    assert cv2.imread(str(out / "faces.png")).shape[1] > 1000
+    stored = json.loads((out / "report.json").read_text())
+    assert stored["n"] == 3
+    (out / "report.json").write_text("mine")
+    done = vidfilter("eval", "landmarks", str(data), "--out", str(out))
+    assert "--overwrite" in done.error
+    assert (out / "report.json").read_text() == "mine"
+
+
+def spoil(folder: Path, how: str) -> None:
+    """Damage the annotation or the picture of the first face."""
+    pts, picture = folder / "f0.pts", folder / "f0.png"
+    lines = pts.read_text().splitlines()
+    match how:
+        case "a point too few":
+            pts.write_text("\n".join(lines[:-2]))
+        case "NaN":
+            pts.write_text("\n".join([*lines[:5], "nan 3", *lines[6:]]))
+        case "unreadable picture":
+            picture.write_bytes(picture.read_bytes()[:40])
+        case "no picture":
+            picture.unlink()
+        case "words":
+            pts.write_text("\n".join([*lines[:5], "left right", *lines[6:]]))
+
+
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [
+        ("a point too few", "f0.pts: expected 68 points"),
+        ("NaN", "f0.pts: a coordinate is not a finite number"),
+        ("unreadable picture", "f0.png: not a readable image"),
+        ("no picture", "f0.pts: its picture"),
+        ("words", "f0.pts: "),
+    ],
+)
+def test_bad_data_is_named(how: str, named: str, tmp_path: Path, vidfilter: Command) -> None:
+    write_pts(tmp_path)
+    spoil(tmp_path, how)
+    done = vidfilter("eval", "landmarks", str(tmp_path))
+    assert done.code == 1
+    assert named in done.error
+
+
+def test_an_empty_folder_is_named(tmp_path: Path, vidfilter: Command) -> None:
+    done = vidfilter("eval", "landmarks", str(tmp_path))
+    assert f"{tmp_path}: no annotations" in done.error
+
+
+def test_a_model_of_other_points_is_refused(tmp_path: Path, vidfilter: Command) -> None:
+    write_pts(tmp_path)
+    done = vidfilter("eval", "landmarks", str(tmp_path), "--points", "194", "--model", "ibug68")
+    assert "ibug68 finds 68 points, not 194" in done.error
+
+
+def test_detector_is_judged_by_boxes(tmp_path: Path, vidfilter: Command) -> None:
+    rows = ["image,xmin,ymin,xmax,ymax,label"]
+    for number, (picture, points) in enumerate(faces(3)):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+        low, high = points.min(axis=0), points.max(axis=0)
+        top = low[1] - 0.2 * (high - low)[1]
+        rows.append(f"{number}.png,{low[0]:.1f},{top:.1f},{high[0]:.1f},{high[1]:.1f},face")
+    table = tmp_path / "boxes.csv"
+    table.write_text("\n".join(rows) + "\n")
+    done = vidfilter("eval", "detect", str(table), "--images", str(tmp_path), "--json")
+    seen = json.loads(done.out)
+    assert (seen["pictures"], seen["n"]) == (3, 3)
+    assert 0 <= seen["ap_40"] <= 1
+    table.write_text("name,x\na,1\n")
+    assert "no column" in vidfilter("eval", "detect", str(table), "--images", str(tmp_path)).error
+    absent = str(tmp_path / "absent.csv")
+    assert "absent.csv" in vidfilter("eval", "detect", absent, "--images", str(tmp_path)).error
+
+
+# Training and export
+
+
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_without_torch_the_extra_is_named(
+    command: str, tmp_path: Path, vidfilter: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else real(name)
+    )
+    args = {
+        "train": ["landmarks", "--data", str(tmp_path), "--out", str(tmp_path / "run")],
+        "export": ["x.pt", "--out", str(tmp_path / "x.onnx")],
+    }
+    done = vidfilter(command, *args[command])
+    assert done.code == 1
+    assert "pip install 'vidfilter[train]'" in done.error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("recipe", ["landmarks", "detector", "facenet194", "resnet68"])
+def test_training_without_data_names_the_folder(
+    recipe: str, tmp_path: Path, vidfilter: Command
+) -> None:
+    pytest.importorskip("torch")
+    data, out = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    done = vidfilter("train", recipe, "--data", str(data), "--out", str(out), "--smoke")
+    assert done.code == 1
+    assert str(data) in done.error
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "checkpoint"),
+    [("landmarks", "last.pt"), ("detector", "checkpoint.pt"), ("resnet68", "own.pt")],
+)
+def test_a_run_is_not_replaced(
+    recipe: str, checkpoint: str, tmp_path: Path, vidfilter: Command
+) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / checkpoint).write_bytes(b"hours of work")
+    done = vidfilter("train", recipe, "--data", str(tmp_path), "--out", str(tmp_path))
+    assert "--resume" in done.error
+    assert (tmp_path / checkpoint).read_bytes() == b"hours of work"
+
+
+def test_a_damaged_checkpoint_is_named_and_nothing_written(
+    tmp_path: Path, vidfilter: Command
+) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    path, out = tmp_path / "c.pt", tmp_path / "net.onnx"
+    torch.save({"average": {"a": torch.zeros(900)}}, path)
+    for content in (path.read_bytes(), path.read_bytes()[:700], b"", b"text"):
+        path.write_bytes(content)
+        done = vidfilter("export", str(path), "--out", str(out))
+        assert done.code == 1
+        assert str(path) in done.error
+    data = write_csv(tmp_path / "data")
+    path.write_bytes(b"text")
+    args = ("--data", str(data), "--out", str(tmp_path / "run"), "--trunk", str(path))
+    assert str(path) in vidfilter("train", "resnet68", *args).error
+    out.write_bytes(b"mine")
+    assert "--overwrite" in vidfilter("export", str(path), "--out", str(out)).error
+    assert out.read_bytes() == b"mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.pt", "data", "net.onnx"]
