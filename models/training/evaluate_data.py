@@ -45,7 +45,8 @@ def find_faces(
     Reads `.pts` beside its picture (`NAME.pts`, or `NAME_K.pts` for face K), a csv of key points,
     and Helen's `.txt`. Pictures are found by name in `where` or in `images`, Helen's also in
     folders `helen...` beside `where`. `points` picks the scheme; None takes 68 where there is
-    `.pts` or csv, else 194. `layouts` (of pts, csv, txt) reads those alone. Raises AnnotationError naming the file that is missing or wrong.
+    `.pts` or csv, else 194. `layouts` (of pts, csv, txt) reads those alone. Raises
+    AnnotationError naming the file that is missing or wrong.
     """
     if not where.exists():
         raise AnnotationError(f"{where}: no such folder")

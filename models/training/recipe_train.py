@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PRETRAIN_SHARE = 0.5
-SMOKE_FACES, SMOKE_STEPS, SMOKE_EPOCHS = 16, 2, 3
+SMOKE_FACES, SMOKE_STEPS, SMOKE_EPOCHS = 8, 2, 3
 
 
 @dataclass(frozen=True, slots=True)

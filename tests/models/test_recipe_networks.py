@@ -23,6 +23,11 @@ HERE = Path(__file__).parent
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
 def written_list(name: str, replace: tuple[str, str] = ("", "")) -> dict[str, tuple[int, ...]]:
     """Expand a list of tensors; its first lines say how."""
     shapes: dict[str, tuple[int, ...]] = {}

@@ -100,6 +100,11 @@ def test_features_continue_where_they_stopped(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole, again)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
 @pytest.mark.slow
 def test_a_short_run_gives_a_network_that_finds_points(tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "run"
