@@ -123,6 +123,10 @@ class TrackBook:
                 found[index] = track
         return found
 
+    def misses(self, box: F64 | F32) -> bool:
+        """Return whether somebody was just lost about where `box` (4,) is."""
+        return any(iou(box, track.box) > 0.2 for track in self.lost)
+
     def duplicates(self, before: dict[int, F64]) -> list[Track]:
         """Return the visible tracks that slid onto another one's face.
 

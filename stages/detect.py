@@ -5,6 +5,7 @@ there would make results depend on timing. Therefore this stage decides by the p
 it looks, and hands the same look-up (`frame.tags["look"]`) down with each frame: `landmarks`, which
 owns the tracks, calls it on the very frame on which it lost a face. A look depends on nothing but
 the frame and a size fixed when the frame passed here, so equal input gives equal results.
+`frame.tags["candidates"]` also holds weak finds, for `landmarks` to confirm or drop.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from pydantic import Field
 from ..pipeline import registry, stage
 from ..pipeline.frame import F32, U8, Face, Frame
 from ..pipeline.registry import register_stage
+from ._association import SAME_FACE_IOU, iou
+from ._threads import keep_opencv_single
 
 if TYPE_CHECKING:
     from ..pipeline.caps import Caps
 
 DEFAULT_SIZE = 320
 SEARCH_SIZE = 640  # for far faces, at every second look that finds nobody
+WEAK, MAX_WEAK = 0.45, 4  # so many finds down to this share of the usual score may be faces
 SMALL_FACE_PX = 28.0  # of the detector's picture: smaller ones are found less surely
 CUT_CORRELATION = 0.62
 
@@ -76,11 +80,17 @@ class Detect(stage.Transform):
         self._cuts = CutDetector()
         self._to_look = 0
         self._long_side = self._size_between = 0
+        self._min_score = self._weak_score = 0.0
         self._settings: dict[str, Any] = {}
 
     def start(self, caps: Caps) -> Caps:
         """Load the detector."""
+        keep_opencv_single()
         self._detector = registry.module("models", "detector").FaceDetector()
+        self._min_score = self._weak_score = self.params.min_score or 0.0
+        if self.params.min_score is None:
+            self._min_score = self._detector.default_score
+            self._weak_score = WEAK * self._min_score
         sha256 = self._detector.model.sha256
         self._settings = {"detect": {**self.params.model_dump(), "sha256": sha256}}
         self.context.tag("model_sha256", sha256)
@@ -93,34 +103,57 @@ class Detect(stage.Transform):
         """Look where one is due; `faces` are those of this frame."""
         alone = "file" in frame.tags  # one picture of a folder
         cut = self._cuts.is_cut(frame.luma) or frame.discontinuity or alone
-        due = cut or self._to_look <= 0
-        faces: tuple[Face, ...] = ()
-        if due:
-            faces = self._look(self._long_side, frame)
+        found: tuple[Face, ...] | None = None
+        if cut or self._to_look <= 0:
+            found = self._pore_over(frame) if alone else self._look(self._long_side, frame)
             self._to_look = self.params.every
-            self._long_side = self._next_size(frame, faces)
-            self._size_between = self._long_side if faces else self._base_size()
+            self._long_side = self._next_size(frame, self._sure(found))
+            self._size_between = self._long_side if self._sure(found) else self._base_size()
         self._to_look -= 1
-        look = partial(self._look, self._size_between)
-        tags = {**frame.tags, "look": look, "looked": due, "settings": self._settings}
-        return frame.with_(faces=faces, discontinuity=cut, tags=tags)
+        tags = {
+            **frame.tags,
+            "candidates": found,
+            "sure_score": self._min_score,
+            "look": partial(self._look, self._size_between),
+            "settings": self._settings,
+        }
+        return frame.with_(faces=self._sure(found or ()), discontinuity=cut, tags=tags)
+
+    def _sure(self, faces: tuple[Face, ...]) -> tuple[Face, ...]:
+        return tuple(face for face in faces if face.score >= self._min_score)
+
+    def _pore_over(self, frame: Frame) -> tuple[Face, ...]:
+        """Look at a picture that stands alone in two sizes, if the user named none."""
+        found = self._look(self._base_size(), frame)
+        if self.params.size != "auto" or max(frame.luma.shape) <= DEFAULT_SIZE:
+            return found
+        closer = [
+            face
+            for face in self._look(SEARCH_SIZE, frame)
+            if all(iou(face.box_xyxy_px, other.box_xyxy_px) < SAME_FACE_IOU for other in found)
+        ]
+        return tuple(sorted((*found, *closer), key=lambda face: -face.score))
 
     def _look(self, long_side: int, frame: Frame) -> tuple[Face, ...]:
-        """Return the faces of `frame`, found in a copy of `long_side` px; any thread may call."""
+        """Return the faces of `frame`, found in a copy of `long_side` px; any thread may call.
+
+        The best come first; a few of the last may be weak.
+        """
         params = self.params
         with self._lock:
             found = self._detector.detect(
                 frame.luma,
                 long_side=long_side,
-                min_score=params.min_score,
+                min_score=self._weak_score,
                 max_faces=params.max_faces,
             )
         rows = zip(found.boxes_xyxy_px, found.scores.tolist(), found.keypoints_px, strict=True)
-        wide_enough = [row for row in rows if row[0][2] - row[0][0] >= params.min_face_px]
-        return tuple(
+        faces = tuple(
             Face(rank, box, score, keypoints_px=keypoints)
-            for rank, (box, score, keypoints) in enumerate(wide_enough)
+            for rank, (box, score, keypoints) in enumerate(rows)
+            if box[2] - box[0] >= params.min_face_px
         )
+        return faces[: len(self._sure(faces)) + MAX_WEAK]
 
     def _base_size(self) -> int:
         return DEFAULT_SIZE if self.params.size == "auto" else self.params.size

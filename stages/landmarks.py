@@ -136,9 +136,10 @@ class Landmarks(stage.Transform):
     def _candidates(self, frame: Frame, now: float) -> tuple[Face, ...] | None:
         """Return the detected faces where `detect` looked or a look is needed, else None."""
         look = frame.tags.get("look")
-        if frame.faces or frame.tags.get("looked"):
+        found: tuple[Face, ...] | None = frame.tags.get("candidates", frame.faces or None)
+        if found is not None:
             self._looked_s = now
-            return frame.faces
+            return found
         if look is None:
             self.context.warn("landmarks has no faces to start from: put detect before it")
             return None
@@ -148,8 +149,8 @@ class Landmarks(stage.Transform):
         if not eager and now - self._looked_s < 0.95 * PATIENT_S:
             return None
         self._looked_s = now
-        faces: tuple[Face, ...] = look(frame)
-        return faces
+        found = look(frame)
+        return found
 
     def _meet(self, frame: Frame, candidates: tuple[Face, ...], now: float) -> None:
         """Compare the faces detected with those in sight; newcomers become tracks."""
@@ -158,7 +159,12 @@ class Landmarks(stage.Transform):
             track.missed_looks = 0 if track in known else track.missed_looks + 1
         self._book.lose([t for t in self._book.visible if _doubtful(t, self._believed)])
         room = self.params.max_faces - len(self._book.visible)
-        new = [c for c, track in zip(candidates, known, strict=True) if track is None][:room]
+        sure = frame.tags.get("sure_score", 0.0)
+        new = [
+            face
+            for face, track in zip(candidates, known, strict=True)
+            if track is None and (face.score >= sure or self._book.misses(face.box_xyxy_px))
+        ][:room]
         taken = [track.box for track in self._book.visible]
         arrivals = []
         for seen in self._locate(frame, new):
@@ -187,12 +193,15 @@ class Landmarks(stage.Transform):
 
     def _portraits(self, frame: Frame) -> tuple[Face, ...]:
         """Return the faces of a picture that stands alone."""
-        candidates = list(frame.faces)
+        candidates = list(frame.tags.get("candidates") or frame.faces)
         placed = self._locate(frame, candidates[: self.params.max_faces])
         faces = []
         for face, seen in zip_longest(candidates, placed):
+            presence = 0.0 if seen is None else seen.presence
+            if face not in frame.faces and presence < self.params.min_presence:
+                continue
             self._next_portrait += 1
-            if seen is not None and seen.presence >= ALONE * self.params.min_presence:
+            if seen is not None and presence >= ALONE * self.params.min_presence:
                 face = self._describe(face, seen, self._new_meter(), 0.0)
             faces.append(replace(face, track_id=self._next_portrait))
         return tuple(faces)

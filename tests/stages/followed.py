@@ -32,11 +32,12 @@ class World:
     """`faces[n]` are the points of the faces of frame n; `hidden[n]` those nobody can see.
 
     `looks` and `runs` count what detector and network did. `blind` are the frames where the
-    detector finds nothing.
+    detector finds nothing, `weak` those where it is unsure.
     """
 
     faces: list[list[np.ndarray]]
     blind: set[int] = field(default_factory=set)
+    weak: set[int] = field(default_factory=set)
     scenes: list[int] = field(default_factory=list)
     looks: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
@@ -62,6 +63,8 @@ class World:
         self.looks.append(number_of(luma))
         faces = [] if number_of(luma) in self.blind else self.truth(luma)
         scores = np.linspace(0.99, 0.3, 8, dtype=np.float32)[: len(faces)]
+        if number_of(luma) in self.weak:
+            scores = scores * np.float32(0.4)
         keep = scores >= min_score
         points = np.array(faces, np.float32).reshape(-1, 68, 2)[keep]
         tight = np.concatenate((points.min(axis=1), points.max(axis=1)), axis=1)
@@ -98,6 +101,7 @@ def install(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Detector:
         model = SimpleNamespace(sha256="perfect")
+        default_score = 0.5
 
         def detect(
             self, luma: Any, *, long_side: int, min_score: float | None, max_faces: int

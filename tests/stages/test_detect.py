@@ -60,7 +60,17 @@ def test_any_later_stage_can_look_again(look: Any) -> None:
     again = frames[3].tags["look"](frames[3])
     assert world.looks == [0, 3]
     assert len(again) == 1
-    assert [f.tags["looked"] for f in frames] == [True] + [False] * 4
+    assert [f.tags["candidates"] is not None for f in frames] == [True] + [False] * 4
+
+
+def test_weak_finds_are_only_for_landmarks_to_confirm(look: Any) -> None:
+    world = World([[at(60 + 75 * k, 150, 20) for k in range(8)]])
+    frame = look(world)[0]
+    assert [f.score for f in frame.faces] == sorted((f.score for f in frame.faces), reverse=True)
+    assert min(f.score for f in frame.faces) >= 0.5
+    assert len(frame.tags["candidates"]) == 8
+    assert look(world, min_score=0.6)[0].tags["candidates"] is not None
+    assert min(f.score for f in look(world, min_score=0.6)[0].tags["candidates"]) >= 0.6
 
 
 def test_auto_size_looks_closer_for_small_faces_and_for_nobody(look: Any) -> None:

@@ -92,6 +92,12 @@ def test_a_short_occlusion_keeps_the_id_and_a_long_one_does_not(watch: Any) -> N
         assert found[10 + gap + 3] == [after]
 
 
+def test_a_weak_find_counts_only_where_somebody_was_just_lost(watch: Any) -> None:
+    world = World([[at(300, 150)]] * 8 + [[]] * 4 + [[at(300, 150)]] * 8, weak=set(range(8, 20)))
+    assert ids(watch(world))[-8:] == [[1]] * 8
+    assert ids(watch(World([[at(300, 150)]] * 20, weak=set(range(20))))) == [[]] * 20
+
+
 def test_a_jump_farther_than_a_person_moves_is_somebody_else(watch: Any) -> None:
     world = World([[at(100, 150)]] * 10 + [[at(500, 150)]] * 10)
     assert ids(watch(world)) == [[1]] * 10 + [[2]] * 10
@@ -151,6 +157,11 @@ def test_pictures_stand_alone(watch: Any) -> None:
     assert first.landmarks_px is not None
     assert second.landmarks_px is None
     assert second.score == pytest.approx(0.89, abs=0.01)
+
+
+def test_pictures_show_weak_finds_that_the_network_confirms(watch: Any) -> None:
+    world = World([[at(200, 150), at(450, 150)]], tags=[{"file": "a.jpg"}], weak={0})
+    assert len(watch(world)[0].faces) == 2
 
 
 def test_pictures_list_what_the_detector_found_and_the_network_denies(
