@@ -1,0 +1,78 @@
+"""The detector's training: what the network is taught on a canvas, and that a run resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from vidfilter.models.detector import decode  # noqa: E402
+from vidfilter.models.training import detector_train  # noqa: E402
+from vidfilter.models.training.detector_augment import Augmenter  # noqa: E402
+from vidfilter.models.training.detector_data import Sample, renders  # noqa: E402
+from vidfilter.models.training.detector_loss import assign  # noqa: E402
+from vidfilter.models.training.detector_net import DetectorNet, decode_boxes, grid  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300), dtype=np.uint8)
+    return [*renders(singles=4, scenes=2), Sample("noise", "noise", "negative", noise)]
+
+
+def test_canvas_targets_lie_on_the_canvas(samples: list[Sample]) -> None:
+    augmenter = Augmenter(samples, np.random.default_rng(1))
+    canvases = [augmenter.canvas(128) for _ in range(40)]
+    boxes = np.concatenate([c.boxes for c in canvases])
+    assert len(boxes) >= 20
+    assert (boxes >= 0).all()
+    assert (boxes <= 128).all()
+    for c in canvases:
+        assert c.luma.shape == (128, 128)
+        left, right = c.keypoints[:, 0], c.keypoints[:, 1]
+        upright = np.abs(left[:, 1] - right[:, 1]) < np.abs(left[:, 0] - right[:, 0])
+        assert (left[upright, 0] < right[upright, 0]).all(), "a mirrored face swaps its eyes"
+
+
+def test_every_face_is_answered_for_by_cells_at_its_place() -> None:
+    cells = grid(128, 128)
+    faces = torch.tensor([[[10.0, 10, 22, 24], [40, 40, 120, 124], [0, 0, 0, 0]]])
+    real = torch.tensor([[True, True, False]])
+    boxes = torch.cat([cells[:, :2] - 10, cells[:, :2] + 10], 1)[None]
+    face, target = assign(torch.full((1, len(cells)), 0.1), boxes, cells, faces, real)
+    assert set(face[0].tolist()) == {-1, 0, 1}
+    assert (target[0][face[0] < 0] == 0).all()
+    for i in (0, 1):
+        centres = cells[face[0] == i, :2]
+        middle = (faces[0, i, :2] + faces[0, i, 2:]) / 2
+        assert ((centres - middle).abs() <= 45).all()
+        assert target[0][face[0] == i].max() == 1
+
+
+def test_numpy_decoding_agrees_with_training() -> None:
+    rows = DetectorNet().eval()(torch.rand(1, 1, 64, 96) * 255)[0].detach()
+    cells = grid(64, 96)
+    boxes, _ = decode(rows.numpy(), cells.numpy())
+    np.testing.assert_allclose(boxes, decode_boxes(rows, cells).numpy(), atol=1e-3)
+
+
+def test_a_run_resumes_from_its_checkpoint(samples: list[Sample], tmp_path: Path) -> None:
+    settings = detector_train.Settings(tmp_path, tmp_path, smoke=True)
+    first = detector_train.Trainer(settings, Augmenter(samples, np.random.default_rng(2)))
+    first.train_step()
+    first.save()
+    second = detector_train.Trainer(settings, Augmenter(samples, np.random.default_rng(3)))
+    second.load(first.path)
+    assert second.step == 1
+    for name, value in first.net.state_dict().items():
+        assert torch.equal(value, second.net.state_dict()[name])
+
+
+def test_the_shipped_checkpoint_loads(tmp_path: Path) -> None:
+    path = Path(detector_train.__file__).with_name("checkpoints") / "detector.pt"
+    state = torch.load(path, weights_only=True)
+    DetectorNet().load_state_dict(state["average"])
+    assert path.stat().st_size <= 4_000_000
