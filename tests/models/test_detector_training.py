@@ -71,8 +71,8 @@ def test_a_run_resumes_from_its_checkpoint(samples: list[Sample], tmp_path: Path
         assert torch.equal(value, second.net.state_dict()[name])
 
 
-def test_the_shipped_checkpoint_loads(tmp_path: Path) -> None:
-    path = Path(detector_train.__file__).with_name("checkpoints") / "detector.pt"
+def test_the_checkpoint_to_continue_from_loads() -> None:
+    path = Path(__file__).parents[2] / "models/training/checkpoints/detector.pt"
     state = torch.load(path, weights_only=True)
     DetectorNet().load_state_dict(state["average"])
     assert path.stat().st_size <= 4_000_000
