@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PARITY_PX = 0.02
 OPSET = 17
-DEFAULT_SIZE = 64
+DEFAULT_SIZE = 64  # of checkpoints that do not tell theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _convert(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str, 
 def _landmarks(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str, Any]]:
     net = LandmarkNet()
     net.load_state_dict(state["average"])
-    size = options.size or DEFAULT_SIZE
+    size = options.size or int(state.get("size", DEFAULT_SIZE))
     data = landmark_export.export_onnx(net, options.scheme, size)
     return data, {**landmark_export.spec(options.scheme, size, data), "name": options.out.stem}
 

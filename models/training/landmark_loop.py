@@ -119,6 +119,7 @@ class Run:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "trained_s": self.trained_s,
+            "size": self.settings.size,
         }
         part = self.folder / "last.pt.part"
         torch.save(state, part)

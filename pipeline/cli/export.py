@@ -22,7 +22,11 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="landmarks: which of its two heads.",
 )
-@click.option("--size", type=click.IntRange(32), help="landmarks: side of the crop in px.")
+@click.option(
+    "--size",
+    type=click.IntRange(32),
+    help="landmarks: side of the crop in px, if not that of training.",
+)
 @click.option("--int8", is_flag=True, help="Quantise to 8 bits and measure the loss; needs --data.")
 @click.option("--data", type=_PATH, metavar="DIR", help="Annotated faces for --int8.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
