@@ -85,7 +85,9 @@ def planes(frame: av.VideoFrame) -> list[np.ndarray]:
     """Return the visible part of each plane."""
     if len(frame.planes) == 1:
         return [frame.to_ndarray()]
-    buffers = [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
+    buffers = [
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes
+    ]
     return [
         buffer[: plane.height, : plane.width]
         for buffer, plane in zip(buffers, frame.planes, strict=True)

@@ -34,8 +34,6 @@ PIECES = st.sampled_from(
         "%YAML 1.1\n",
         "---\n",
         "|\n",
-    ]
-    + [
         "<<: ",
         "? ",
         "'",
@@ -48,8 +46,6 @@ PIECES = st.sampled_from(
         "0x",
         "9" * 5000,
         "tee",
-    ]
-    + [
         "c-source",
         "c-file",
         "version: 1\n",
@@ -58,7 +54,7 @@ PIECES = st.sampled_from(
         "id: a",
         "queue",
         "\t",
-        "\0",
+        "\x00",
         "é",
     ]
 )
