@@ -27,9 +27,9 @@ F64 = NDArray[np.float64]
 C128 = NDArray[np.complex128]
 
 MAX_GAP_S = 0.5  # a face not seen for longer starts anew
-SPEED_CUTOFF_HZ = 2.0
-OPENING = 12.5  # Hz of cutoff per speed of one face radius per second
-POSE_UNIT_DEG, EXPRESSION_UNIT = 70.0, 0.12  # what moves the points about one face radius
+SPEED_CUTOFF_HZ = 2.5
+OPENING = 20.0  # Hz of cutoff per speed of one face radius per second
+POSE_UNIT_DEG, EXPRESSION_UNIT = 40.0, 0.3  # changes as notable as one face radius of motion
 
 
 @register_stage("smooth")
@@ -120,10 +120,10 @@ class _TrackSmoother:
     def __init__(self, points: int, steadiness: float) -> None:
         self.points = points
         self.last_s = -math.inf
-        cutoff_hz, slack = 2.0 * (1 / 16) ** steadiness, 0.16 * steadiness
+        cutoff_hz, slack = 2.0 * (1 / 16) ** steadiness, 0.18 * steadiness
         self._motion = OneEuro(cutoff_hz, slack)
         self._shape = OneEuro(cutoff_hz, slack)
-        self._traits = OneEuro(cutoff_hz, slack)
+        self._traits = OneEuro(4 * cutoff_hz, slack)
         self._base: C128 | None = None
 
     def smooth(self, face: Face, now: float) -> Face:

@@ -153,7 +153,7 @@ def test_pose_box_and_expressions_follow(context: Any) -> None:
         np.testing.assert_allclose(out.box_xyxy_px, box, atol=1e-2)
         yaws.append(out.pose.yaw_deg)
         opens.append(out.expressions["mouth_open"])
-    assert np.std(yaws[30:]) < 0.5
+    assert np.std(yaws[30:]) < 0.8
     assert opens[59] == 0.0
     assert opens[63] > 0.8
 
