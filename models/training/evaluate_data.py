@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
 SCHEMES = {68: "ibug68", 194: "helen194"}
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+MANY_COLUMNS = 20  # tables of boxes have fewer
 HELD_OUT_LIST = Path(__file__).with_name("heldout_landmarks.txt")
 _PAIR = re.compile(r"^\s*[-+.\deE]+\s*,\s*[-+.\deE]+\s*$", re.MULTILINE)
+
+
+class NoFacesError(AnnotationError):
+    """A folder holds no annotation of the kind asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +51,7 @@ def find_faces(
     and Helen's `.txt`. Pictures are found by name in `where` or in `images`, Helen's also in
     folders `helen...` beside `where`. `points` picks the scheme; None takes 68 where there is
     `.pts` or csv, else 194. `layouts` (of pts, csv, txt) reads those alone. Raises
-    AnnotationError naming the file that is missing or wrong.
+    AnnotationError naming the file that is missing or wrong, NoFacesError where there are none.
     """
     if not where.exists():
         raise AnnotationError(f"{where}: no such folder")
@@ -71,7 +76,7 @@ def find_faces(
         faces = [face for face in faces if is_held_out(face)]
     if not faces:
         what = "held-out faces" if held_out_only else "annotations (.pts, key point .csv, .txt)"
-        raise AnnotationError(f"{where}: no {what} found")
+        raise NoFacesError(f"{where}: no {what} found")
     return sorted(faces, key=lambda face: face.name)
 
 
@@ -127,7 +132,7 @@ def _likely_csv(path: Path) -> bool:
     """Tell key points from another table by their number, unless the name says so."""
     with path.open(encoding="utf-8", errors="replace") as file:
         columns = file.readline().count(",")
-    return "keypoint" in path.name or columns >= 2 * min(SCHEMES)
+    return "keypoint" in path.name or columns >= MANY_COLUMNS
 
 
 def _likely_txt(path: Path) -> bool:

@@ -14,6 +14,7 @@ import torch
 from ...pipeline.errors import ConfigError
 from ..metrics import summarise
 from . import recipe_data
+from .evaluate_data import NoFacesError
 from .recipe_checkpoint import local_path, read_checkpoint, save
 from .recipe_loop import EndTraining, end_errors
 from .recipe_network import RECIPES, build
@@ -21,6 +22,8 @@ from .recipe_trunk import Pretraining, cached_features, set_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .evaluate_data import AnnotatedFace
 
 PRETRAIN_SHARE = 0.5
 SMOKE_FACES, SMOKE_STEPS, SMOKE_EPOCHS = 8, 2, 3
@@ -76,7 +79,7 @@ class RecipeRun:
         validation = self._arrays("validation", parts.validation)
         held_out = self._arrays("held_out", parts.held_out)
         if "own" in self.settings.trunks:
-            self._pretrain(limit)
+            self._pretrain(limit, parts.train)
         for number, trunk in enumerate(self.settings.trunks):
             self._train(number, trunk, train, validation, held_out)
         return self._report(len(parts.train))
@@ -98,15 +101,22 @@ class RecipeRun:
             self.out, name, faces, self.plan.size, seed, variants, recipe, self.progress
         )
 
-    def _pretrain(self, limit: int | None) -> None:
-        """Train an encoder of our own on the other recipe's data; held-out faces stay out."""
+    def _pretrain(self, limit: int | None, own: list[AnnotatedFace]) -> None:
+        """Train an encoder of our own on the other recipe's data; held-out faces stay out.
+
+        Where DATA holds none of that, the recipe's `own` faces must do.
+        """
         path, state = self.out / "encoder.pt", self.out / "pretraining.pt"
         if path.is_file():
             return
         other = 68 if self.plan.points == 194 else 194
-        faces = recipe_data.faces_of(self.settings.data, other)
-        chosen = recipe_data.split(faces, self.settings.seed, limit).train
-        arrays = self._arrays(f"pretrain{other}", chosen, "facenet194")
+        try:
+            faces = recipe_data.faces_of(self.settings.data, other)
+            chosen = recipe_data.split(faces, self.settings.seed, limit).train
+        except NoFacesError:
+            self.say(f"no faces of {other} points: the encoder trains on this recipe's own")
+            chosen = own
+        arrays = self._arrays("pretrain", chosen, "facenet194")
         torch.manual_seed(self.settings.seed)
         net = build(self.settings.recipe, self.settings.depth)
         training = Pretraining(net, arrays, state, self.settings.seed)
