@@ -143,3 +143,24 @@ def test_targets_and_px_are_inverse(normalised: bool) -> None:
         net = build("resnet68", normalised=normalised)
     px = torch.rand(3, 68, 2) * 224
     assert torch.allclose(net.to_px(net.targets(px)), px, atol=1e-4)
+
+
+def test_training_of_the_end_resumes_and_stops_early(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 2048)).astype(np.float16)
+    points = rng.uniform(20, 200, (40, 68, 2)).astype(np.float32)
+    data, path = (features, points), tmp_path / "last.pt"
+    first = EndTraining(build("resnet68", normalised=True), data, data, path, 0)
+    first.run(60, 2, lambda _share: None)
+    torch.manual_seed(5)
+    second = EndTraining(build("resnet68", normalised=True), data, data, path, 0)
+    second.resume()
+    assert second.epoch == 2
+    weight = "encoder.fc.weight"
+    assert torch.equal(second.best[weight], first.best[weight])
+    second.stale = second.net.recipe.patience
+    assert "no more gain" in second.run(60, 500, lambda _share: None)
+    assert second.epoch == 2
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(WeightsError, match=r"last\.pt"):
+        second.resume()
