@@ -155,8 +155,10 @@ class Landmarks(stage.Transform):
     def _meet(self, frame: Frame, candidates: tuple[Face, ...], now: float) -> None:
         """Compare the faces detected with those in sight; newcomers become tracks."""
         known = self._book.match([self._model.tight_box(c.box_xyxy_px) for c in candidates])
+        # Looks for another, lost face come frame by frame: they speak for a face, never against.
+        due = "look" not in frame.tags or frame.tags.get("candidates") is not None
         for track in self._book.visible:
-            track.missed_looks = 0 if track in known else track.missed_looks + 1
+            track.missed_looks = 0 if track in known else track.missed_looks + due
         self._book.lose([t for t in self._book.visible if _doubtful(t, self._believed)])
         room = self.params.max_faces - len(self._book.visible)
         sure = frame.tags.get("sure_score", 0.0)

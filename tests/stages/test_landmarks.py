@@ -98,6 +98,13 @@ def test_a_weak_find_counts_only_where_somebody_was_just_lost(watch: Any) -> Non
     assert ids(watch(World([[at(300, 150)]] * 20, weak=set(range(20))))) == [[]] * 20
 
 
+def test_the_search_for_one_face_does_not_cost_another(watch: Any) -> None:
+    both, alone = [at(150, 150), at(450, 150)], [at(150, 150)]
+    world = World([both] * 10 + [alone] * 20, blind=set(range(11, 30)))
+    found = ids(watch(world, detect={"every": 25}, landmarks={"min_presence": 0.9}))
+    assert found[-1] == [1]
+
+
 def test_a_jump_farther_than_a_person_moves_is_somebody_else(watch: Any) -> None:
     world = World([[at(100, 150)]] * 10 + [[at(500, 150)]] * 10)
     assert ids(watch(world)) == [[1]] * 10 + [[2]] * 10
