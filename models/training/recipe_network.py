@@ -76,6 +76,17 @@ class TransferNet(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         return self.to_px(self.end(self.frozen(rgb)))
 
+    @property
+    def last(self) -> nn.Linear:
+        """The new linear layer that gives the points."""
+        raise NotImplementedError
+
+    def start_at(self, points_px: Tensor) -> None:
+        """Let the end begin with the mean of (N, K, 2) px, instead of learning it step by step."""
+        with torch.no_grad():
+            self.last.weight.mul_(0.1)
+            self.last.bias.copy_(self.targets(points_px).mean(dim=0))
+
     def end_tensors(self) -> dict[str, Tensor]:
         """Return the tensors of the end, running statistics included."""
         return {k: v for k, v in self.state_dict().items() if k.startswith(self.trained)}
@@ -105,6 +116,10 @@ class FacenetLandmarks(TransferNet):
         self.dropout = nn.Dropout(DROPOUT)
         self.head = nn.Linear(WIDTH, 2 * recipe.points)
 
+    @property
+    def last(self) -> nn.Linear:
+        return self.head
+
     def normalise(self, rgb: Tensor) -> Tensor:
         return (rgb - 127.5) / 128.0
 
@@ -130,6 +145,10 @@ class ResnetLandmarks(TransferNet):
         self.encoder = ResNet(depth, 2 * recipe.points)
         for name, values in (("mean", IMAGENET_MEAN), ("deviation", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def last(self) -> nn.Linear:
+        return self.encoder.fc
 
     def normalise(self, rgb: Tensor) -> Tensor:
         return (rgb / 255.0 - self.mean) / self.deviation

@@ -139,6 +139,7 @@ class RecipeRun:
         torch.manual_seed(self.settings.seed)
         net = build(self.settings.recipe, self.settings.depth, normalised=self.settings.normalised)
         set_encoder(net, trunk, self.out / "encoder.pt", arrays[0].images)
+        net.start_at(torch.from_numpy(arrays[0].points))
         start_s = time.monotonic()
         features = [
             cached_features(net, part.images, folder / f"{kind}.features.npy", self.progress)
