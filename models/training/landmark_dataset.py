@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ...pipeline import registry
 from ..crops import SIDE_PER_EXTENT, Crop, crop_from_box, crop_from_landmarks, transform_points
 from ..topology import topology
 from .landmark_formats import (
@@ -33,6 +34,7 @@ CACHE_LOOSENESS = 2.2 / SIDE_PER_EXTENT
 NEGATIVE, FACE, LANDMARKS = 0, 1, 2
 HELD_OUT_ONE_IN = 11
 HASH_DISTANCE = 6
+RENDERS = 1200
 HELD_OUT_LIST = Path(__file__).with_name("heldout_landmarks.txt")
 
 
@@ -97,12 +99,8 @@ def build_cache(data: Path, most: int | None = None) -> FaceCache:
 
     `most` reads only so many samples of each data set.
     """
-    samples = [
-        sample
-        for source in (_helen, _helen_extra, _afw, _youtube, _boxed_faces, _negatives)
-        for sample in islice(source(data), most)
-    ]
-    if not any(sample.kind == LANDMARKS for sample in samples):
+    samples = [sample for source in SOURCES for sample in islice(source(data), most)]
+    if not any(s.kind == LANDMARKS and not s.name.startswith("render/") for s in samples):
         raise AnnotationError(f"{data}: no annotated faces found")
     points = {
         scheme: np.full((len(samples), topology(scheme).points, 2), np.nan, dtype=np.float32)
@@ -242,6 +240,19 @@ def _negatives(data: Path) -> Iterator[Sample]:
             yield Sample(f"{name}#{number}", name, image, NEGATIVE)
 
 
+def _renders(data: Path) -> Iterator[Sample]:
+    """Draw faces of the test source, so that it is followed too; their points are exact."""
+    rng = np.random.default_rng(RENDERS)
+    draw = registry.module("stages", "_testface").random_face_image
+    for number in range(RENDERS):
+        image, points = draw(rng, 256)
+        luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+        yield _face(f"render/{number}", f"render/{number}", luma, {"ibug68": points})
+
+
+SOURCES = (_helen, _helen_extra, _afw, _youtube, _boxed_faces, _negatives, _renders)
+
+
 def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha1(text.encode()).digest()[:8], "big")
 
@@ -250,7 +261,10 @@ def _held_out(samples: list[Sample]) -> NDArray[np.bool_]:
     """Hold out the pictures on the committed list; with other data, a fixed part of the groups."""
     listed = set(HELD_OUT_LIST.read_text(encoding="utf-8").split())
     held = np.array([sample.name.split("#")[0] in listed for sample in samples])
-    return held if held.any() else choose_held_out(samples)
+    if not held.any():
+        return choose_held_out(samples)
+    drawn = [s.name.startswith("render/") and _chosen(s.group) for s in samples]
+    return np.asarray(held | np.array(drawn))
 
 
 def choose_held_out(samples: list[Sample]) -> NDArray[np.bool_]:
@@ -269,7 +283,11 @@ def choose_held_out(samples: list[Sample]) -> NDArray[np.bool_]:
         for j in np.flatnonzero(near) + i + 1:
             a, b = sorted((root(samples[i].group), root(samples[j].group)))
             parent[b] = a
-    return np.array([_number(root(sample.group)) % HELD_OUT_ONE_IN == 0 for sample in samples])
+    return np.array([_chosen(root(sample.group)) for sample in samples])
+
+
+def _chosen(group: str) -> bool:
+    return _number(group) % HELD_OUT_ONE_IN == 0
 
 
 def difference_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_]:

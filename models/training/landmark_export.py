@@ -141,7 +141,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Export the landmark network as ONNX.")
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--size", type=int, default=80)
     options = parser.parse_args()
     export_run(options.checkpoint, options.folder, options.size)
     return 0

@@ -36,7 +36,7 @@ class Settings:
     """What a run is made with; stored in its checkpoints."""
 
     minutes: float = 110.0
-    size: int = 96
+    size: int = 80
     batch: int = 32
     rate: float = 2.5e-3
     decay: float = 0.02

@@ -24,7 +24,7 @@ from vidfilter.models.crops import (
 )
 from vidfilter.models.topology import topology
 from vidfilter.models.training.landmark_augment import Augmenter
-from vidfilter.models.training.landmark_dataset import LANDMARKS, build_cache, load_or_build
+from vidfilter.models.training.landmark_dataset import LANDMARKS, build_cache
 from vidfilter.models.training.landmark_export import export_run
 from vidfilter.models.training.landmark_formats import (
     AnnotationError,
@@ -71,7 +71,7 @@ def quick(**changes: float) -> Settings:
 @pytest.mark.slow
 def test_training_stops_resumes_and_exports(data: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    faces = load_or_build(data, tmp_path)
+    faces = build_cache(data, most=24)
     lines: list[str] = []
     first = Run(tmp_path, faces, quick())
     first.train(lines.append)
@@ -102,7 +102,7 @@ def test_network_does_not_see_exposure_or_luma_range() -> None:
 
 
 def test_training_crops_keep_points_on_the_face(data: Path) -> None:
-    faces = build_cache(data)
+    faces = build_cache(data, most=24)
     augmenter = Augmenter(faces, 64, np.random.default_rng(0))
     examples = [augmenter.draw(row) for row in range(len(faces.names)) for _ in range(4)]
     shown = [example for example in examples if example.presence == 1.0]
@@ -184,15 +184,15 @@ def test_an_unreadable_image_and_an_empty_folder_are_named(data: Path, tmp_path:
     folder = tmp_path / "helen68" / "train"
     folder.mkdir(parents=True)
     with pytest.raises(AnnotationError, match="no annotated faces"):
-        build_cache(tmp_path)
+        build_cache(tmp_path, most=1)
     write_pts(folder / "x.pts", np.random.default_rng(0).uniform(0, 99, (68, 2)))
     (folder / "x.jpg").write_bytes(b"not an image")
     with pytest.raises(AnnotationError, match=r"x\.jpg: not a readable image"):
-        build_cache(tmp_path)
+        build_cache(tmp_path, most=1)
 
 
 def test_held_out_pictures_do_not_depend_on_the_run(data: Path) -> None:
-    first, second = build_cache(data), build_cache(data)
+    first, second = build_cache(data), build_cache(data, most=24)
     assert np.array_equal(first.held_out, second.held_out)
     assert (first.kind == LANDMARKS).all()
 
