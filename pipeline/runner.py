@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from .bounded_queue import Reconfigure
 from .builder import Builder, Graph
 from .bus import Bus, Kind, Message
-from .errors import ShutdownError, StageError, StallError, VidfilterError
+from .errors import ConfigError, ShutdownError, StageError, StallError, VidfilterError
 from .ledger import Report, sink_record
 from .node import Node, Shared
+from .registry import stage_class
+from .spec import PipelineSpec, StageSpec
 from .stage import Sink, Source
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .frame import Frame
-    from .spec import PipelineSpec
 
 DRAIN_LIMIT_S = 4.5
 STUCK_AFTER_STOP_S = 1.0
@@ -66,6 +67,16 @@ class Pipeline:
         from .config import load
 
         return cls(load(path, overrides=overrides) if overrides else load(path))
+
+    @classmethod
+    def line(cls, **stages: Any) -> Pipeline:
+        """Return a pipeline of the named stages in order, as in `line(capture="a.mp4", null={})`.
+
+        Each value is a mapping of properties, or the one property that a bare value stands for.
+        Raises RegistryError for an unknown name.
+        """
+        specs = (StageSpec(name, name, _properties(name, value)) for name, value in stages.items())
+        return cls(PipelineSpec(tuple(specs)))
 
     # Control
 
@@ -387,6 +398,15 @@ class Pipeline:
     def _set_state(self, state: State) -> None:
         self.state = state
         self._bus.post(Message(Kind.STATE, "pipeline", state.name, state))
+
+
+def _properties(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    key = stage_class(name).shorthand
+    if key is None:
+        raise ConfigError(f"{name}: properties are given as a mapping, not as {value!r}")
+    return {key: value}
 
 
 def _caused_by(cause: BaseException, error: StageError) -> StageError:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from vidfilter.pipeline import CapsError, Leaky, Pipeline, QueueSpec, StageError
+from vidfilter.pipeline import CapsError, ConfigError, Leaky, Pipeline, QueueSpec, StageError
 
 from stand_ins import line, stage, tee
 
@@ -188,3 +188,11 @@ def test_the_report_is_json_with_a_figure_per_stage():
     assert set(body["stages"][1]["ms"]) == {"p50", "p95", "max"}
     assert body["stages"][1]["queue"]["peak"] >= 1
     assert body["sinks"][0]["latency_ms"]["max"] > 0
+
+
+def test_a_line_of_stages_is_quickly_said():
+    pipeline = Pipeline.line(**{"t-source": {"frames": 5}, "null": {}})
+    assert pipeline.run().sinks[0].written == 5
+    assert Pipeline.line(capture="a.mp4").spec.stages[0].properties == {"source": "a.mp4"}
+    with pytest.raises(ConfigError, match="null: properties are given as a mapping, not as 3"):
+        Pipeline.line(null=3)
