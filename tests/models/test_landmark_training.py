@@ -192,7 +192,7 @@ def test_an_unreadable_image_and_an_empty_folder_are_named(data: Path, tmp_path:
 
 
 def test_held_out_pictures_do_not_depend_on_the_run(data: Path) -> None:
-    first, second = build_cache(data), build_cache(data, most=24)
+    first, second = (build_cache(data, most=24) for _ in range(2))
     assert np.array_equal(first.held_out, second.held_out)
     assert (first.kind == LANDMARKS).all()
 
