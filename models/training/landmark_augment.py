@@ -43,11 +43,12 @@ class Jitter:
 
 @dataclass(slots=True)
 class Augmenter:
-    """Draws random training crops from a cache."""
+    """Draws random training crops from a cache; `strength` scales how often they are spoilt."""
 
     faces: FaceCache
     size: int
     rng: Generator
+    strength: float = 1.0
     negatives: NDArray[np.intp] = field(init=False)
     noise: NDArray[np.float32] = field(init=False)
 
@@ -66,7 +67,7 @@ class Augmenter:
             points = {key: values[topology(key).flip] for key, values in points.items()}
         points = {key: transform_points(matrix, values) for key, values in points.items()}
         image = self._warp(self.faces.images[row], matrix)
-        if kind == LANDMARKS and self.rng.random() < 0.25:
+        if kind == LANDMARKS and self._often(0.25):
             presence = self._occlude(image, points["ibug68"], presence)
         image = self._degrade(image)
         if presence == 0.0:
@@ -104,7 +105,7 @@ class Augmenter:
         draw = self.rng.random()
         if draw < 0.3:
             return Jitter(0.06, 0.1, float(self.rng.normal(0, 4)))
-        if draw < 0.88:
+        if draw < 1 - 0.12 * self.strength:
             return Jitter(0.12, 0.17, float(self.rng.normal(0, 14)))
         return Jitter(0.25, 0.35, float(self.rng.uniform(-60, 60)))
 
@@ -193,15 +194,15 @@ class Augmenter:
 
     def _degrade(self, image: Luma) -> Luma:
         rng = self.rng
-        if rng.random() < 0.2:
+        if self._often(0.2):
             image = self._shrink(image, int(np.exp(rng.uniform(np.log(16), np.log(72)))))
-        if rng.random() < 0.12:
+        if self._often(0.12):
             image = self._blur(image)
         image = self._light(image)
-        if rng.random() < 0.3:
+        if self._often(0.3):
             noisy = image + rng.uniform(1, 12) * self._noise(image.shape)
             image = np.clip(noisy, 0, 255).astype(np.uint8)
-        if rng.random() < 0.15:
+        if self._often(0.15):
             quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(8, 60))]
             coded = cv2.imencode(".jpg", image, quality)[1]
             image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
@@ -231,7 +232,7 @@ class Augmenter:
         """Change gamma, gain and offset; sometimes light from one side or near darkness."""
         rng = self.rng
         ramp = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.6, 0.6))
-        dark = rng.random() < 0.06
+        dark = self._often(0.06)
         gain = rng.uniform(0.1, 0.3) if dark else rng.uniform(0.45, 1.25)
         table = ramp * gain * 255 + rng.uniform(0 if dark else -25, 45)
         image = np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)), dtype=np.uint8)
@@ -241,6 +242,9 @@ class Augmenter:
             slope = slope.T if rng.random() < 0.4 else slope
             image = np.clip(image * slope, 0, 255).astype(np.uint8)
         return np.asarray(image, dtype=np.uint8)
+
+    def _often(self, chance: float) -> bool:
+        return bool(self.rng.random() < chance * self.strength)
 
     def _noise(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         count = shape[0] * shape[1]

@@ -29,6 +29,7 @@ SAMPLING = {"helen68": 3.0, "helen194_extra": 1.5, "afw68": 3.0, "ytf68": 0.4, "
 TRUST = {"helen194_extra": 0.7, "ytf68": 0.5}
 FACE_SHARE, NEGATIVE_SHARE = 0.04, 0.10
 WARM_UP_STEPS = 300
+GENTLE_FROM, GENTLE_STRENGTH = 0.85, 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,17 @@ class Settings:
     check_every_s: float = 480.0
 
 
-def draw_batches(faces: FaceCache, settings: Settings, seed: int) -> Iterator[Batch]:
-    """Yield random training batches for ever."""
+def draw_batches(
+    faces: FaceCache, settings: Settings, seed: int, progress: Callable[[], float]
+) -> Iterator[Batch]:
+    """Yield random training batches for ever; near the end they are spoilt less often."""
     rng = np.random.default_rng(seed)
     augmenter = Augmenter(faces, settings.size, rng)
     share = sampling(faces)
     source = [name.split("/")[0] for name in faces.names]
     trust = np.array([TRUST.get(name, 1.0) for name in source], dtype=np.float32)
     while True:
+        augmenter.strength = 1.0 if progress() < GENTLE_FROM else GENTLE_STRENGTH
         rows = rng.choice(len(share), settings.batch, p=share)
         examples = [augmenter.draw(int(row)) for row in rows]
         yield Batch(
@@ -127,8 +131,10 @@ class Run:
 
     def train(self, report: Callable[[str], None]) -> None:
         """Train until the minutes are over; saves and checks on the way."""
-        batches = draw_batches(self.faces, self.settings, self.settings.seed + self.step)
-        end_s, saved_s, checked_s = self.settings.minutes * 60, self.trained_s, self.trained_s
+        end_s = self.settings.minutes * 60
+        seed = self.settings.seed + self.step
+        batches = draw_batches(self.faces, self.settings, seed, lambda: self.trained_s / end_s)
+        saved_s = checked_s = self.trained_s
         errors: dict[str, float] = {}
         self.net.train()
         while self.trained_s < end_s:
