@@ -150,3 +150,15 @@ def sink_record(path: list[Any], *, captured: int) -> SinkRecord:
         unaccounted=captured - total,
         latency_ms=sink.latency.summary(),
     )
+
+
+def error_record(error: BaseException | None) -> dict[str, Any] | None:
+    """Return what the report says of the first error."""
+    if error is None:
+        return None
+    return {
+        "stage": getattr(error, "stage", None),
+        "kind": type(error).__name__,
+        "message": str(error),
+        "stack": getattr(error, "stack", ""),
+    }

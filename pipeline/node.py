@@ -81,6 +81,13 @@ class Node:
         frame = sys._current_frames().get(self.thread.ident or 0) if self.thread else None
         return "".join(traceback.format_stack(frame)) if frame else ""
 
+    @property
+    def dropped_total(self) -> int:
+        """Frames dropped here so far, in the stage and in its input queue."""
+        leaked = self.inbox.stats().leaked if self.inbox else 0
+        # A copy, because the stage may add a cause meanwhile.
+        return sum(list(self.dropped.values())) + leaked
+
     def record(self) -> StageRecord:
         """Return the counters as they are now."""
         return StageRecord(

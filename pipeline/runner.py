@@ -11,7 +11,7 @@ from .bounded_queue import Reconfigure
 from .builder import Builder, Graph
 from .bus import Bus, Kind, Message
 from .errors import ConfigError, ShutdownError, StageError, StallError, VidfilterError
-from .ledger import Report, sink_record
+from .ledger import Report, SinkRecord, error_record, sink_record
 from .node import Node, Shared
 from .registry import stage_class
 from .spec import PipelineSpec, StageSpec
@@ -198,21 +198,22 @@ class Pipeline:
 
     def report(self) -> Report:
         """Return what happened so far: per stage, and the fate of each frame per sink."""
-        graph = self._graph
-        sinks = graph.sinks if graph else ()
         end = self._ended_at or time.monotonic()
         return Report(
             stages=[node.record() for node in self._nodes],
-            sinks=[
-                sink_record(graph.path_to(s), captured=graph.source.frames_in)
-                for s in sinks
-                if graph
-            ],
+            sinks=self._sink_records(),
             elapsed_s=round(end - self._started_at, 3) if self._started_at else 0.0,
             warnings=list(self._warnings),
-            error=_describe(self._error),
+            error=error_record(self._error),
             stopped=None if self._stopped_at is None else self._manner(),
         )
+
+    def _sink_records(self) -> list[SinkRecord]:
+        graph = self._graph
+        if graph is None:
+            return []
+        captured = graph.source.frames_in
+        return [sink_record(graph.path_to(sink), captured=captured) for sink in graph.sinks]
 
     def _manner(self) -> str:
         return "at once" if self._stop_level == 2 else "drained"
@@ -230,7 +231,7 @@ class Pipeline:
             "time_s": source.last_time_s,
             "total_duration_s": stage.total_duration_s if isinstance(stage, Source) else None,
             "written": {node.id: node.frames_in for node in graph.sinks},
-            "dropped": sum(_dropped(node) for node in graph.nodes),
+            "dropped": sum(node.dropped_total for node in graph.nodes),
             "live": self._shared.realtime,
         }
 
@@ -417,20 +418,3 @@ def _caused_by(cause: BaseException, error: StageError) -> StageError:
 def _stall(node: Node, what: str) -> StallError:
     text = f"stage {node.id} {what}"
     return StallError(text, stage=node.id, stack=node.stack())
-
-
-def _dropped(node: Node) -> int:
-    leaked = node.inbox.stats().leaked if node.inbox else 0
-    # A copy, because the stage may add a cause meanwhile.
-    return sum(list(node.dropped.values())) + leaked
-
-
-def _describe(error: BaseException | None) -> dict[str, Any] | None:
-    if error is None:
-        return None
-    return {
-        "stage": getattr(error, "stage", None),
-        "kind": type(error).__name__,
-        "message": str(error),
-        "stack": getattr(error, "stack", ""),
-    }
