@@ -1,4 +1,4 @@
-"""Measure a whole run beside a bare decode-encode of the same clip, in the same session.
+"""Measure a whole run beside a bare decode-encode of the same clip, in turns.
 
 Each measurement is a process of its own (`python -m vidfilter.pipeline.bench JOB`), so that memory
 and CPU time are its own too; start-up (imports, models, opening) is left out.
