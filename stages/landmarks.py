@@ -139,7 +139,7 @@ class Landmarks(stage.Transform):
         found: tuple[Face, ...] | None = frame.tags.get("candidates", frame.faces or None)
         if found is not None:
             self._looked_s = now
-            return found
+            return self._trusted(frame, found)
         if look is None:
             self.context.warn("landmarks has no faces to start from: put detect before it")
             return None
@@ -150,13 +150,20 @@ class Landmarks(stage.Transform):
             return None
         self._looked_s = now
         found = look(frame)
-        return found
+        return self._trusted(frame, found)
+
+    def _trusted(self, frame: Frame, found: tuple[Face, ...]) -> tuple[Face, ...]:
+        """Return what was detected, without weak finds where the network cannot confirm them."""
+        if self._believed:
+            return found
+        return tuple(face for face in found if face.score >= frame.tags.get("sure_score", 0.0))
 
     def _meet(self, frame: Frame, candidates: tuple[Face, ...], now: float) -> None:
         """Compare the faces detected with those in sight; newcomers become tracks."""
         known = self._book.match([self._model.tight_box(c.box_xyxy_px) for c in candidates])
         # Looks for another, lost face come frame by frame: they speak for a face, never against.
         due = "look" not in frame.tags or frame.tags.get("candidates") is not None
+        due = due or not self._believed
         for track in self._book.visible:
             track.missed_looks = 0 if track in known else track.missed_looks + due
         self._book.lose([t for t in self._book.visible if _doubtful(t, self._believed)])
@@ -195,7 +202,7 @@ class Landmarks(stage.Transform):
 
     def _portraits(self, frame: Frame) -> tuple[Face, ...]:
         """Return the faces of a picture that stands alone."""
-        candidates = list(frame.tags.get("candidates") or frame.faces)
+        candidates = list(self._trusted(frame, frame.tags.get("candidates") or frame.faces))
         placed = self._locate(frame, candidates[: self.params.max_faces])
         faces = []
         for face, seen in zip_longest(candidates, placed):
