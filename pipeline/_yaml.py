@@ -62,8 +62,13 @@ class Node:
 
 
 def refuse(where: Where | None, text: str) -> ConfigError:
-    """Return the error for `text` at `where`, on one line."""
-    return ConfigError(f"{where}: {text}" if where else text)
+    """Return the error for `text` at `where`, on one line, whatever the user typed."""
+    line = f"{where}: {text}" if where else text
+    return ConfigError("".join(_visible(c) for c in line))
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def parse(text: str, file: str) -> Node:

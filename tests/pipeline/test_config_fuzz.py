@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import config_stages  # noqa: F401 - registers the stages used here
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vidfilter.pipeline import ConfigError, PipelineSpec, config
@@ -106,6 +106,7 @@ def test_any_values_in_the_right_places(name: str, body: object, queue: object):
 
 
 @quick
+@example(config.Overrides(sink="\n"))
 @given(OVERRIDES)
 def test_any_overrides(overrides: config.Overrides):
     check(VALID, overrides)
