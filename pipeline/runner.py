@@ -144,8 +144,7 @@ class Pipeline:
 
     def wait(self) -> Report:
         """Wait for a started pipeline; returns the report or raises the first error."""
-        if self._supervisor is not None:
-            self._supervisor.join()
+        self._join()
         if self._error is not None:
             raise self._error
         return self.report()
@@ -153,26 +152,27 @@ class Pipeline:
     def frames(self, stage_id: str = "appsink") -> Iterator[Frame]:
         """Start where needed and yield what arrives at an `appsink` stage, then `wait`."""
         self.prepare()
+        sink = self.stage(stage_id)
         if self._supervisor is None:
             self.start()
-        sink = next(node.stage for node in self._nodes if node.id == stage_id)
         complete = False
         try:
-            yield from sink.pull()  # type: ignore[attr-defined]
+            yield from sink.pull()
             complete = True
         finally:
             if not complete:
                 self.stop(drain=False)
-            if self._supervisor is not None:
-                self._supervisor.join()
-        if self._error is not None:
-            raise self._error
+            self._join()
+        self.wait()
 
     def __enter__(self) -> Pipeline:
         return self.start()
 
     def __exit__(self, *exc: object) -> None:
         self.stop(drain=exc[0] is None)
+        self._join()
+
+    def _join(self) -> None:
         if self._supervisor is not None:
             self._supervisor.join()
 

@@ -150,6 +150,12 @@ def test_frames_can_be_pulled():
     assert pipeline.report().stopped is None
 
 
+def test_pulling_from_a_stage_that_is_not_there_is_a_clear_error():
+    pipeline = Pipeline(line(stage("t-source", frames=2), stage("appsink")))
+    with pytest.raises(StageError, match="no stage 'elsewhere'"):
+        next(pipeline.frames("elsewhere"))
+
+
 def test_a_reader_may_leave_early():
     spec = line(stage("t-source", frames=100_000), stage("appsink"))
     pipeline = Pipeline(spec)
