@@ -5,9 +5,8 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..pipeline.errors import DeviceError
+from ._range import limited_range
 from ._screens import load, screen_available
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ class Display:
         self._ensure_texture(caps)
         planes = [plane if plane[0].flags.c_contiguous else plane.copy() for plane in frame.planes]
         if caps.color_range == "full" and caps.matrix == "bt709" and planes[0].ndim == 2:
-            planes = [_LIMITED_Y[planes[0]], *(_LIMITED_C[plane] for plane in planes[1:])]
+            planes = limited_range(planes)
         layout = [value for plane in planes for value in (_address(plane), plane.strides[0])]
         update = {
             "yuv420p": sdl.SDL_UpdateYUVTexture,
@@ -187,7 +186,7 @@ class Display:
         return texture
 
     def _set_matrix(self, matrix: str, color_range: str) -> None:
-        """Tell SDL how to read YUV; its only full-range mode is bt601 (see `_LIMITED_Y`)."""
+        """Tell SDL how to read YUV; full range it knows for bt601 alone, so `_upload` helps."""
         sdl = self._sdl
         if matrix == "bt709":
             mode = sdl.surface.SDL_YUV_CONVERSION_BT709
@@ -243,14 +242,3 @@ class Display:
 
 def _address(plane: U8) -> Any:
     return ctypes.cast(plane.ctypes.data, ctypes.POINTER(ctypes.c_ubyte))
-
-
-def _squeeze(low: int, high: int, centre: int) -> U8:
-    """Return the table that maps full range to limited range."""
-    scale = (high - low) / 255
-    values = low + np.arange(256) * scale if centre == 0 else 128 + (np.arange(256) - 128) * scale
-    table: U8 = np.clip(np.rint(values), low, high).astype(np.uint8)
-    return table
-
-
-_LIMITED_Y, _LIMITED_C = _squeeze(16, 235, 0), _squeeze(16, 240, 128)

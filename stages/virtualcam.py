@@ -16,6 +16,7 @@ from ..pipeline.frame import allocate
 from ..pipeline.registry import register_stage
 from . import _devices
 from ._pacing import follow_clock
+from ._range import limited_range
 
 if TYPE_CHECKING:
     from ..pipeline.caps import Caps
@@ -39,6 +40,7 @@ class VirtualCam(stage.Sink):
     the stage, sends the newest frame at each tick and repeats the last one while the pipeline
     stalls; a frame that is replaced before its tick is dropped with cause "cadence". Size and
     rate are fixed at the start: virtual cameras lock their format while somebody reads them.
+    Full-range pictures, as many webcams give, leave in the limited range that readers expect.
     """
 
     class Params(stage.Params):
@@ -175,9 +177,11 @@ class VirtualCam(stage.Sink):
         return data
 
     def _contiguous(self, frame: Frame) -> U8:
-        if not self.params.mirror and _is_one_buffer(frame, self._scratch):
+        full = frame.caps.color_range == "full"
+        if not (full or self.params.mirror) and _is_one_buffer(frame, self._scratch):
             return frame.owner  # type: ignore[no-any-return]
-        for into, plane in zip(self._scratch_planes, frame.planes, strict=True):
+        planes = limited_range(frame.planes) if full else frame.planes
+        for into, plane in zip(self._scratch_planes, planes, strict=True):
             _pad(into, plane[:, ::-1] if self.params.mirror else plane)
         return self._scratch
 

@@ -284,3 +284,15 @@ def test_no_driver_names_every_backend_and_the_remedy(context):
     assert "modprobe v4l2loopback" in text
     assert "vidfilter devices" in text
     assert "\n" not in text
+
+
+def test_full_range_pictures_leave_in_the_range_that_readers_expect(start):
+    caps = CAPS.with_(color_range="full")
+    sink, camera = start(caps)
+    for value in (0, 255, 128):
+        sink.write(picture(value, caps))
+        sink.finish()
+    sink.stop()
+    luma = CAPS.width * CAPS.height
+    seen = {(int(data[0]), int(data[luma]), int(data[-1])) for data in camera.sent}
+    assert seen == {(16, 16, 16), (235, 240, 240), (126, 128, 128)}
