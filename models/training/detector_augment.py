@@ -16,7 +16,7 @@ Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
 Rect = tuple[int, int, int, int]
 Trusted = tuple[float, float, float, float]
-MIN_FACE_PX = 7.0  # smaller faces are shown, but the network may say what it likes about them
+MIN_FACE_PX = 9.0  # smaller faces are shown, but the network may say what it likes about them
 MAX_FACES = 64
 FLIP = [1, 0, 2, 4, 3]
 SHARE = {"scene": 0.56, "scene68": 0.07, "portrait": 0.2, "negative": 0.12, "render": 0.05}
@@ -33,11 +33,15 @@ class Canvas:
 
 
 class Augmenter:
-    """Draws canvases from samples; kinds of pictures are mixed by `SHARE`."""
+    """Draws canvases from samples; kinds of pictures are mixed by `SHARE`.
+
+    `spoil` scales how often pictures are blurred, noisy or coarsely coded, 1 by default.
+    """
 
     def __init__(self, samples: list[Sample], rng: np.random.Generator) -> None:
         self.rng = rng
         self.samples = samples
+        self.spoil = 1.0
         self.half = [cv2.resize(s.luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
                      for s in samples]  # fmt: skip
         weight = np.array([2.0 if len(s.masked) and not s.masked.all() else 1.0 for s in samples])
@@ -146,21 +150,24 @@ class Augmenter:
         self, out: Canvas, sample: Sample, matrix: Array, rect: Rect, trusted: Trusted | None
     ) -> None:
         """Add the faces that can be seen to the canvas, and the cut ones to what is ignored."""
+        x0, y0, x1, y1 = rect
+        limits = np.array([0, 0, x1 - x0, y1 - y0], np.float32)
+        shift = np.array([x0, y0, x0, y0], np.float32)
+        if len(sample.unsure):
+            unsure = np.clip(_move_boxes(sample.unsure, matrix), 0, np.tile(limits[2:], 2))
+            out.ignored = np.concatenate([out.ignored, unsure + shift])
         if not len(sample.boxes):
             return
-        x0, y0, x1, y1 = rect
         boxes = _move_boxes(sample.boxes, matrix)
         keypoints = sample.keypoints @ matrix[:, :2].T + matrix[:, 2]
         if np.linalg.det(matrix[:, :2]) < 0:
             keypoints = keypoints[:, FLIP]
-        limits = np.array([0, 0, x1 - x0, y1 - y0], np.float32)
         share = _visible(boxes, limits)
         if trusted is not None:
             share = np.minimum(share, _visible(sample.boxes, np.array(trusted, np.float32)))
         face = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1))
         good = (share > 0.55) & (face >= MIN_FACE_PX)
         unsure = ~good & (share > 0.08)
-        shift = np.array([x0, y0, x0, y0], np.float32)
         boxes = np.clip(boxes, 0, np.tile(limits[2:], 2)) + shift
         keypoints = (keypoints + shift[:2]).astype(np.float32)
         out.boxes = np.concatenate([out.boxes, boxes[good]])
@@ -170,15 +177,15 @@ class Augmenter:
     def _light(self, luma: Image) -> Image:
         """Vary sharpness, tone, noise and coding, as cameras and codecs do."""
         rng = self.rng
-        if rng.random() < 0.12:
+        if rng.random() < 0.12 * self.spoil:
             luma = self._blur(luma)
         luma = np.asarray(cv2.LUT(luma, self._tone()), np.uint8)
-        if rng.random() < 0.2:
+        if rng.random() < 0.2 * self.spoil:
             n = len(luma)
             y, x = rng.integers(0, 512 - n + 1, 2)
             noise = self.noise[int(rng.integers(2)), y : y + n, x : x + n]
             luma = np.clip(luma + noise * np.float32(rng.uniform(1, 10)), 0, 255).astype(np.uint8)
-        if rng.random() < 0.12:
+        if rng.random() < 0.12 * self.spoil:
             quality = int(rng.integers(15, 70))
             _, data = cv2.imencode(".jpg", luma, [cv2.IMWRITE_JPEG_QUALITY, quality])
             luma = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ class Sample:
     """One picture (H, W) uint8 luma; boxes (N, 4) px; key points (N, 5, 2) px, NaN if unknown.
 
     `complete` tells whether every face of the picture is boxed; where not, only the
-    surroundings of its boxes may be shown to the network.
+    surroundings of its boxes may be shown to the network. `unsure` (M, 4) px are places that may
+    well be faces nobody boxed: they teach nothing.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Sample:
     keypoints: Array = field(default_factory=lambda: np.zeros((0, 5, 2), np.float32))
     masked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     complete: bool = True
+    unsure: Array = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 def keypoints_of_68(points: Array) -> Array:
@@ -70,8 +73,12 @@ def tight_box(points: Array) -> Array:
 
 
 def read_luma(path: Path, long_side: int = LONG_SIDE) -> tuple[NDArray[np.uint8], float]:
-    """Return the picture as luma, shrunk to `long_side`, and the scale applied."""
-    luma = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    """Return the picture as luma, shrunk to `long_side`, and the scale applied.
+
+    Raises OSError where there is none.
+    """
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    luma = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
     if luma is None:
         raise OSError(f"{path}: not a readable picture")
     scale = long_side / max(luma.shape)
@@ -101,14 +108,23 @@ def with_landmarks(sample: Sample, faces: Iterable[tuple[Array, Array]], scale: 
 
 
 def read_boxes_csv(path: Path) -> dict[str, list[tuple[float, float, float, float, str]]]:
-    """Return the boxes of each picture of a `image,xmin,ymin,xmax,ymax,label` file."""
+    """Return the boxes of each picture of a `image,xmin,ymin,xmax,ymax,label` file.
+
+    Raises KeyError for a missing column, ValueError naming the line of a bad coordinate.
+    """
     rows: dict[str, list[tuple[float, float, float, float, str]]] = defaultdict(list)
     with path.open(newline="") as file:
-        for row in csv.DictReader(file):
+        for number, row in enumerate(csv.DictReader(file), 2):
             boxes = rows[row["image"]]
-            if row["xmin"]:
+            if not row["xmin"]:
+                continue
+            try:
                 x0, y0, x1, y1 = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
-                boxes.append((x0, y0, x1, y1, row.get("label") or ""))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"line {number}: not four coordinates") from error
+            if not (-math.inf < x0 < x1 < math.inf and -math.inf < y0 < y1 < math.inf):
+                raise ValueError(f"line {number}: no box from {x0:g}, {y0:g} to {x1:g}, {y1:g}")
+            boxes.append((x0, y0, x1, y1, row.get("label") or ""))
     return dict(rows)
 
 

@@ -77,33 +77,34 @@ def pairwise_iou(a: Array, b: Array) -> Array:
     return iou
 
 
-def match(picture: Picture, iou_limit: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Give every true box its best detection, by score; return (hit, judged) per detection (N,).
+def assign(picture: Picture, iou_limit: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Give every true box that counts its best detection, by score; (face, judged) per detection.
 
-    A detection on a face that does not count is not judged, nor is a small one on no face.
+    `face` (N,) is the row of the true box, -1 for none. A detection on a face that does not count
+    is not judged, nor is a small one on no face.
     """
-    count = len(picture.found)
-    hit, judged = np.zeros(count, bool), box_sizes(picture.found) >= picture.min_size
+    face = np.full(len(picture.found), -1, np.intp)
+    judged = box_sizes(picture.found) >= picture.min_size
     if not len(picture.truth):
-        return hit, judged
+        return face, judged
     iou = pairwise_iou(picture.found, picture.truth)
     for i in np.argsort(-picture.scores, kind="stable"):
         own = np.where(picture.counted, iou[i], 0)
         best = int(own.argmax())
         if own[best] >= iou_limit:
-            hit[i] = judged[i] = True
+            face[i], judged[i] = best, True
             iou[:, best] = 0
         elif (iou[i][~picture.counted] >= iou_limit).any():
             judged[i] = False
-    return hit, judged
+    return face, judged
 
 
 def curve(pictures: Sequence[Picture], iou_limit: float) -> Curve:
     """Pool the detections of all pictures at one IoU limit."""
     hits, scores = [np.zeros(0, bool)], [np.zeros(0, np.float32)]
     for picture in pictures:
-        hit, judged = match(picture, iou_limit)
-        hits.append(hit[judged])
+        face, judged = assign(picture, iou_limit)
+        hits.append(face[judged] >= 0)
         scores.append(picture.scores[judged])
     order = np.argsort(-np.concatenate(scores), kind="stable")
     n = sum(int(p.counted.sum()) for p in pictures)

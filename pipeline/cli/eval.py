@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._eval_detect import detect
 from ._output import Output, output_options
 from ._training import progress_bar, refuse_existing, training
 
@@ -166,40 +167,4 @@ def _text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-@command.command("detect")
-@click.argument("csv", metavar="CSV", type=_PATH)
-@click.option("--images", type=_PATH, required=True, metavar="DIR", help="Where the pictures are.")
-@click.option("--only", type=_PATH, metavar="FILE", help="Names of the pictures to judge by.")
-@click.option("--weights", type=_PATH, metavar="FILE", help="Another detector (.onnx).")
-@click.option("--long-side", default=320, show_default=True, help="px of the picture's long side.")
-@click.option("--min-face", default=20.0, show_default=True, help="px there; smaller do not count.")
-@output_options()
-@click.pass_obj
-def detect(
-    console: Output,
-    csv: Path,
-    images: Path,
-    only: Path | None,
-    weights: Path | None,
-    long_side: int,
-    min_face: float,
-) -> None:
-    """Measure precision and recall of the detector on the faces boxed in CSV.
-
-    CSV has the columns image, xmin, ymin, xmax, ymax, label; an empty box says: no face here.
-    """
-    from ..errors import VidfilterError
-    from ..registry import module
-
-    judge = training("detector_eval")
-    detector = module("models", "detector").FaceDetector(weights)
-    try:
-        names = judge.heldout_names(only) if only else set()
-        pictures, ms = judge.judge(detector, images, csv, names, long_side, min_face)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        place = f"{csv}: no column {error}" if isinstance(error, KeyError) else f"{csv}: {error}"
-        raise VidfilterError(place) from error
-    if not pictures:
-        raise VidfilterError(f"{csv}: no picture to judge by")
-    figures = judge.report(pictures.values(), ms)
-    console.result("\n".join(f"{key}: {value}" for key, value in figures.items()), figures)
+command.add_command(detect)
