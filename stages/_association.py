@@ -114,6 +114,12 @@ class TrackBook:
             self.visible.remove(track)
             self.lost.append(track)
 
+    def dismiss(self, boxes: Iterable[F64 | F32]) -> None:
+        """Forget at once those whose face fills one of `boxes` (4,)."""
+        gone = [t for b in boxes for t in (*self.visible, *self.lost) if iou(b, t.box) > 0.3]
+        self.visible = [track for track in self.visible if track not in gone]
+        self.lost = [track for track in self.lost if track not in gone]
+
     def match(self, boxes: list[F64]) -> list[Track | None]:
         """Return for each box (4,) the visible track it shows, each at most once, best first."""
         pairs = [(iou(b, t.box), i, t) for i, b in enumerate(boxes) for t in self.visible]

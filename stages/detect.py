@@ -5,7 +5,8 @@ there would make results depend on timing. Therefore this stage decides by the p
 it looks, and hands the same look-up (`frame.tags["look"]`) down with each frame: `landmarks`, which
 owns the tracks, calls it on the very frame on which it lost a face. A look depends on nothing but
 the frame and a size fixed when the frame passed here, so equal input gives equal results.
-`frame.tags["candidates"]` also holds weak finds, for `landmarks` to confirm or drop.
+`frame.tags["candidates"]` also holds weak finds, for `landmarks` to confirm or drop;
+`frame.tags["still"]` holds the boxes of faces that are pictures on a wall, with `ignore_static`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
-import cv2
-import numpy as np
 from pydantic import Field
 
 from ..pipeline import registry, stage
-from ..pipeline.frame import F32, U8, Face, Frame
+from ..pipeline.frame import F32, Face, Frame
 from ..pipeline.registry import register_stage
 from ._association import SAME_FACE_IOU, iou
+from ._cuts import CutDetector
+from ._still import Place, StillFaces, shown
 from ._threads import keep_opencv_single
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ DEFAULT_SIZE = 320
 SEARCH_SIZE = 640  # for far faces, at every second look that finds nobody
 WEAK, MAX_WEAK = 0.45, 4  # so many finds down to this share of the usual score may be faces
 SMALL_FACE_PX = 28.0  # of the detector's picture: smaller ones are found less surely
-CUT_CORRELATION = 0.62
 
 
 @register_stage("detect")
@@ -45,6 +45,12 @@ class Detect(stage.Transform):
     class Params(stage.Params):
         """Properties of `detect`."""
 
+        model: str = Field(
+            "shipped",
+            pattern=r"^(shipped|.+\.onnx)$",
+            description="shipped; or the path of an .onnx file: a detector of this project with its"
+            " .json beside it, or OpenCV's YuNet",
+        )
         every: int = Field(
             10,
             ge=1,
@@ -70,6 +76,11 @@ class Detect(stage.Transform):
             description="ignore faces narrower than this",
             json_schema_extra={"unit": "px"},
         )
+        ignore_static: bool = Field(
+            False,
+            description="ignore faces that have not moved at all for 6 s, as on posters; the camera"
+            " must stand still",
+        )
 
     params: Params
 
@@ -77,24 +88,26 @@ class Detect(stage.Transform):
         super().__init__(params, context)
         self._lock = Lock()  # a look may run in two threads, and the detector keeps buffers
         self._detector: Any = None
-        self._cuts = CutDetector()
+        self._cuts, self._still = CutDetector(), StillFaces()
         self._to_look = 0
         self._long_side = self._size_between = 0
         self._min_score = self._weak_score = 0.0
         self._settings: dict[str, Any] = {}
+        self._colour = False
 
     def start(self, caps: Caps) -> Caps:
         """Load the detector."""
         keep_opencv_single()
-        self._detector = registry.module("models", "detector").FaceDetector()
+        self._detector = registry.module("models", "yunet").open_detector(self.params.model)
         self._min_score = self._weak_score = self.params.min_score or 0.0
         if self.params.min_score is None:
             self._min_score = self._detector.default_score
             self._weak_score = WEAK * self._min_score
+        self._colour = getattr(self._detector, "colour", False)
         sha256 = self._detector.model.sha256
         self._settings = {"detect": {**self.params.model_dump(), "sha256": sha256}}
         self.context.tag("model_sha256", sha256)
-        self._cuts = CutDetector()
+        self._cuts, self._still = CutDetector(), StillFaces()
         self._to_look = 0
         self._long_side = self._size_between = self._base_size()
         return caps
@@ -104,8 +117,11 @@ class Detect(stage.Transform):
         alone = "file" in frame.tags  # one picture of a folder
         cut = self._cuts.is_cut(frame.luma) or frame.discontinuity or alone
         found: tuple[Face, ...] | None = None
+        pictures: tuple[F32, ...] = ()
         if cut or self._to_look <= 0:
-            found = self._pore_over(frame) if alone else self._look(self._long_side, frame)
+            found = self._pore_over(frame) if alone else self._look(self._long_side, (), frame)
+            if self.params.ignore_static and not alone:
+                found, pictures = self._living(frame, found, cut)
             self._to_look = self.params.every
             self._long_side = self._next_size(frame, self._sure(found))
             self._size_between = self._long_side if self._sure(found) else self._base_size()
@@ -114,7 +130,8 @@ class Detect(stage.Transform):
             **frame.tags,
             "candidates": found,
             "sure_score": self._min_score,
-            "look": partial(self._look, self._size_between),
+            "look": partial(self._look, self._size_between, self._still.still()),
+            "still": pictures,
             "settings": self._settings,
         }
         return frame.with_(faces=self._sure(found or ()), discontinuity=cut, tags=tags)
@@ -122,27 +139,38 @@ class Detect(stage.Transform):
     def _sure(self, faces: tuple[Face, ...]) -> tuple[Face, ...]:
         return tuple(face for face in faces if face.score >= self._min_score)
 
+    def _living(
+        self, frame: Frame, found: tuple[Face, ...], cut: bool
+    ) -> tuple[tuple[Face, ...], tuple[F32, ...]]:
+        """Return the faces that are none of the pictures seen so far, and these pictures' boxes."""
+        if cut:
+            self._still = StillFaces()
+        boxes = [face.box_xyxy_px for face in found]
+        pictures = self._still.update(frame.luma, boxes, frame.time_s)
+        return _outside(found, pictures), pictures
+
     def _pore_over(self, frame: Frame) -> tuple[Face, ...]:
         """Look at a picture that stands alone in two sizes, if the user named none."""
-        found = self._look(self._base_size(), frame)
+        found = self._look(self._base_size(), (), frame)
         if self.params.size != "auto" or max(frame.luma.shape) <= DEFAULT_SIZE:
             return found
         closer = [
             face
-            for face in self._look(SEARCH_SIZE, frame)
+            for face in self._look(SEARCH_SIZE, (), frame)
             if all(iou(face.box_xyxy_px, other.box_xyxy_px) < SAME_FACE_IOU for other in found)
         ]
         return tuple(sorted((*found, *closer), key=lambda face: -face.score))
 
-    def _look(self, long_side: int, frame: Frame) -> tuple[Face, ...]:
+    def _look(self, long_side: int, still: tuple[Place, ...], frame: Frame) -> tuple[Face, ...]:
         """Return the faces of `frame`, found in a copy of `long_side` px; any thread may call.
 
-        The best come first; a few of the last may be weak.
+        The best come first; a few of the last may be weak. Pictures in the `still` places are
+        left out.
         """
         params = self.params
         with self._lock:
             found = self._detector.detect(
-                frame.luma,
+                frame if self._colour else frame.luma,
                 long_side=long_side,
                 min_score=self._weak_score,
                 max_faces=params.max_faces,
@@ -153,7 +181,8 @@ class Detect(stage.Transform):
             for rank, (box, score, keypoints) in enumerate(rows)
             if box[2] - box[0] >= params.min_face_px
         )
-        return faces[: len(self._sure(faces)) + MAX_WEAK]
+        faces = faces[: len(self._sure(faces)) + MAX_WEAK]
+        return _outside(faces, shown(frame.luma, still)) if still else faces
 
     def _base_size(self) -> int:
         return DEFAULT_SIZE if self.params.size == "auto" else self.params.size
@@ -170,29 +199,8 @@ class Detect(stage.Transform):
         return next(fitting, SEARCH_SIZE)
 
 
-class CutDetector:
-    """Find cuts by comparing tiny copies of successive pictures.
-
-    Correlation is used, since it hardly changes when a light goes on or people move.
-    """
-
-    WIDTH, HEIGHT = 16, 9
-
-    def __init__(self) -> None:
-        self._last: F32 | None = None
-
-    def is_cut(self, luma: U8) -> bool:
-        """Return whether luma (H, W) shows another scene than the picture before."""
-        step_y = max(luma.shape[0] // (2 * self.HEIGHT), 1)
-        step_x = max(luma.shape[1] // (10 * self.WIDTH), 1)
-        sparse = np.ascontiguousarray(luma[step_y // 2 :: step_y, ::step_x])
-        size = (self.WIDTH, self.HEIGHT)
-        small = np.asarray(cv2.resize(sparse, size, interpolation=cv2.INTER_AREA), np.float32)
-        small = small - small.mean()
-        last, self._last = self._last, small
-        if last is None:
-            return False
-        # One grey level of spread is added, so that noise in a black picture is no cut.
-        spread = np.sqrt((np.vdot(small, small) + small.size) * (np.vdot(last, last) + last.size))
-        changed = float(np.abs(small - last).mean()) > 3.0
-        return changed and float(np.vdot(small, last) / spread) < CUT_CORRELATION
+def _outside(faces: tuple[Face, ...], boxes: tuple[F32, ...]) -> tuple[Face, ...]:
+    """Return the faces that fill none of `boxes` (4,)."""
+    return tuple(
+        face for face in faces if all(iou(face.box_xyxy_px, box) < SAME_FACE_IOU for box in boxes)
+    )

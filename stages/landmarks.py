@@ -93,6 +93,7 @@ class Landmarks(stage.Transform):
         dt_s, self._last_s = now - self._last_s, now
         self._book.forget(now)
         self._follow(frame, now)
+        self._book.dismiss([self._model.tight_box(box) for box in frame.tags.get("still", ())])
         found = self._candidates(frame, now)
         if found is not None:
             self._meet(frame, found, now)

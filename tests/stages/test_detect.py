@@ -11,7 +11,7 @@ from followed import HEIGHT, WIDTH, World, at, install
 from vidfilter.pipeline.caps import Caps
 from vidfilter.pipeline.frame import Frame
 from vidfilter.pipeline.registry import stage_class
-from vidfilter.stages.detect import CutDetector
+from vidfilter.stages._cuts import CutDetector
 
 
 @pytest.fixture
