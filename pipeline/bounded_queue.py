@@ -62,6 +62,9 @@ class BoundedQueue:
     Control items bypass the limits, keep their place and are never leaked. `leaky` says what a
     full queue does with frames: block, drop the new one, or drop the oldest; a dropped frame
     leaves a `Gap` in its place.
+
+    A writer that waits is woken once the reader has made room for several frames, not for each:
+    two threads that take turns frame by frame spend much of their time on taking turns.
     """
 
     def __init__(
@@ -76,12 +79,14 @@ class BoundedQueue:
             raise ValueError(f"max_frames is {max_frames}, expected at least 1")
         self.max_frames, self.leaky = max_frames, leaky
         self.max_bytes, self.max_age_s = max_bytes, max_age_s
+        self._low = max_frames // 4  # a waiting writer goes on from this level
         self._items: deque[Item] = deque()
         self._lock = threading.Lock()
         self._item_added = threading.Condition(self._lock)
         self._item_removed = threading.Condition(self._lock)
         self._state = _State.OPEN
         self._level = self._put = self._got = self._leaked = self._flushed = self._peak = 0
+        self._bytes = 0  # of the frames held; counted only where it is limited
 
     def put(self, frame: Frame) -> bool:
         """Add `frame`, waiting for room unless leaky; False where `frame` itself was dropped.
@@ -123,9 +128,10 @@ class BoundedQueue:
                 self._item_added.wait()
             item = self._items.popleft()
             if isinstance(item, Frame):
-                self._level -= 1
+                self._forget(item)
                 self._got += 1
-                self._item_removed.notify()
+                if self._level <= self._low:
+                    self._item_removed.notify()
             return item
 
     def end(self) -> None:
@@ -139,7 +145,7 @@ class BoundedQueue:
         """Discard everything, wake a blocked put and a blocked get; returns frames discarded."""
         with self._lock:
             self._state = _State.FLUSHING
-            discarded, self._level = self._level, 0
+            discarded, self._level, self._bytes = self._level, 0, 0
             self._flushed += discarded
             self._items.clear()
             self._wake_all()
@@ -166,10 +172,7 @@ class BoundedQueue:
         return self._level >= self.max_frames or self._over_bytes(new) or self._over_age(new)
 
     def _over_bytes(self, new: Frame) -> bool:
-        if self.max_bytes is None:
-            return False
-        held = sum(_nbytes(item) for item in self._items if isinstance(item, Frame))
-        return held + _nbytes(new) > self.max_bytes
+        return self.max_bytes is not None and self._bytes + _nbytes(new) > self.max_bytes
 
     def _over_age(self, new: Frame) -> bool:
         if self.max_age_s is None:
@@ -181,8 +184,16 @@ class BoundedQueue:
         self._items.append(frame)
         self._put += 1
         self._level += 1
-        self._peak = max(self._peak, self._level)
+        if self.max_bytes is not None:
+            self._bytes += _nbytes(frame)
+        if self._level > self._peak:
+            self._peak = self._level
         self._item_added.notify()
+
+    def _forget(self, frame: Frame) -> None:
+        self._level -= 1
+        if self.max_bytes is not None:
+            self._bytes -= _nbytes(frame)
 
     def _add_control(self, item: Control) -> None:
         last = self._items[-1] if self._items else None
@@ -205,7 +216,7 @@ class BoundedQueue:
             del self._items[index]
         else:
             self._items[index] = Gap(old.pts)  # type: ignore[union-attr]
-        self._level -= 1
+        self._forget(old)  # type: ignore[arg-type]
         self._leaked += 1
 
 

@@ -53,6 +53,21 @@ def test_full_queue_blocks_until_a_frame_is_taken():
     assert queue.get().seq == 1
 
 
+def test_a_waiting_writer_goes_on_once_there_is_room_for_several():
+    queue = BoundedQueue(8)
+    for number in range(8):
+        queue.put(make_frame(number))
+    thread, result = in_thread(lambda: queue.put(make_frame(8)))
+    for _ in range(5):
+        queue.get()
+    thread.join(0.1)
+    assert thread.is_alive()
+    queue.get()
+    thread.join(5)
+    assert result == [True]
+    assert numbers(queue) == [6, 7, 8]
+
+
 def test_leaky_upstream_drops_the_new_frame_and_leaves_a_gap():
     queue = BoundedQueue(2, leaky=Leaky.UPSTREAM)
     assert [queue.put(make_frame(n)) for n in range(4)] == [True, True, False, False]
