@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log2
 from typing import TYPE_CHECKING
 
 import cv2
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ..pipeline.frame import F32, U8
 
 SMALLEST_LEVEL_PX = 8
+# What is cut off around the visible part keeps the pyramid's levels whole so far down.
+TRIM_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +38,21 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Art:
-    """A picture ready to draw: for each kind of plane (y, uv, bgr, bgra) its pyramid."""
+    """A picture ready to draw: for each kind of plane (y, uv, bgr, bgra) its pyramid.
+
+    The pyramids hold only the part with something to see: x0, y0, x1, y1 of the whole picture.
+    """
 
     width: int
     height: int
+    visible: tuple[int, int, int, int]
     levels: dict[str, tuple[Level, ...]]
 
     def level(self, kind: str, magnification: float) -> Level:
         """Return the level to sample when one art px becomes `magnification` samples."""
         levels = self.levels[kind]
         # 0.25 keeps a level a little beyond its own size: sharper, and not yet aliased.
-        step = int(np.log2(1 / max(magnification, 1e-6)) + 0.25) if magnification < 1 else 0
+        step = int(log2(1 / max(magnification, 1e-6)) + 0.25) if magnification < 1 else 0
         return levels[min(step, len(levels) - 1)]
 
 
@@ -63,6 +70,8 @@ def load_art(folder: Path, image: str) -> U8:
 
 def prepare_art(bgra: U8, kinds: tuple[str, ...], caps: Caps) -> Art:
     """Convert (h, w, 4) BGRA to what the planes of `caps` hold."""
+    size, visible = bgra.shape[1::-1], _visible(bgra)
+    bgra = bgra[visible[1] : visible[3], visible[0] : visible[2]]
     height, width = bgra.shape[:2]
     alpha = bgra[:, :, 3:].astype(np.float32) / 255
     levels = {}
@@ -72,7 +81,16 @@ def prepare_art(bgra: U8, kinds: tuple[str, ...], caps: Caps) -> Art:
         packed[:, :, : colour.shape[2]] = colour
         packed[:, :, 3] = bgra[:, :, 3]
         levels[kind] = _pyramid(packed)
-    return Art(width, height, levels)
+    return Art(*size, visible, levels)
+
+
+def _visible(bgra: U8) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 around all that is not clear; clear art keeps one corner."""
+    height, width = bgra.shape[:2]
+    x, y, w, h = cv2.boundingRect(np.ascontiguousarray(bgra[:, :, 3]))
+    x0, y0 = x // TRIM_PX * TRIM_PX, y // TRIM_PX * TRIM_PX
+    x1, y1 = -(-max(x + w, 1) // TRIM_PX) * TRIM_PX, -(-max(y + h, 1) // TRIM_PX) * TRIM_PX
+    return x0, y0, min(x1, width), min(y1, height)
 
 
 def _components(bgra: U8, kind: str, caps: Caps) -> F32:

@@ -81,6 +81,10 @@ class Affine(NamedTuple):
         """How many picture px one art px covers; negative where it is mirrored."""
         return (self.x.conjugate() * self.y).imag
 
+    def at(self, x: float, y: float) -> complex:
+        """Return where (x, y) goes."""
+        return x * self.x + y * self.y + self.shift
+
     def inverse(self) -> Affine:
         """Return the map back; `area` must not be 0."""
         x = complex(self.y.imag, -self.x.imag) / self.area
@@ -92,13 +96,14 @@ def draw_art(canvas: Canvas, art: Art, place: Affine) -> None:
     """Blend `art` into the picture where `place` (art px to picture px) puts it."""
     if abs(place.area) < 1e-9:
         return
-    ends = (0, place.x * art.width, place.y * art.height)
-    corners = [place.shift + end for end in (*ends, ends[1] + ends[2])]
+    left, top, right, bottom = art.visible
+    corners = [place.at(x, y) for x in (left, right) for y in (top, bottom)]
     xs, ys = [corner.real for corner in corners], [corner.imag for corner in corners]
     rect = canvas.between(complex(min(xs), min(ys)), complex(max(xs), max(ys)))
     if rect is None:
         return
     back, magnification = place.inverse(), abs(place.area) ** 0.5
+    back = back._replace(shift=back.shift - complex(left, top))
     planes = canvas.begin(rect)
     for group in canvas.groups:
         level = art.level(group.kind, magnification / group.step)
@@ -123,14 +128,17 @@ def _sampling(back: Affine, rect: Rect, step: int, scale: tuple[float, float], c
 
 
 def _blend(canvas: Canvas, planes: tuple[U8, ...], rect: Rect, group: Group, warped: U8) -> None:
-    height, width = warped.shape[:2]
-    clear, clear_depth = None, 0
+    size = warped.shape[:2]
+    parts = list(canvas.scratch.take("parts", (4, *size)))
+    cv2.split(warped, parts)
+    clear = cv2.bitwise_not(parts[3], dst=parts[3])
     for index, channels in group.planes:
-        depth = len(channels)
-        colour = canvas.scratch.take("colour", (height, width, depth))
+        target = window(planes[index], rect, group.step)
+        if len(channels) == 1:
+            cover(target, parts[channels[0]], clear)
+            continue
+        colour = canvas.scratch.take("colour", (*size, len(channels)))
         cv2.mixChannels([warped], [colour], [v for i, c in enumerate(channels) for v in (c, i)])
-        if clear is None or clear_depth != depth:
-            clear, clear_depth = canvas.scratch.take("clear", (height, width, depth)), depth
-            cv2.mixChannels([warped], [clear], [v for i in range(depth) for v in (3, i)])
-            cv2.bitwise_not(clear, dst=clear)
-        cover(window(planes[index], rect, group.step), colour, clear)
+        deep = canvas.scratch.take("clear", colour.shape)
+        cv2.merge([clear] * len(channels), dst=deep)
+        cover(target, colour, deep)
