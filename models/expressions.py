@@ -80,4 +80,4 @@ class ExpressionMeter:
         closing = min(dt_s / _CLOSING_S, 1.0) * (opening - self._closed)
         forgetting = dt_s / _FORGETTING_S * (_CLOSED - self._closed)
         self._closed += np.where(opening < self._closed, closing, forgetting)
-        return np.clip((opening - self._closed) / (_OPEN - self._closed), 0.0, 1.0)
+        return np.asarray(np.clip((opening - self._closed) / (_OPEN - self._closed), 0.0, 1.0))

@@ -11,6 +11,7 @@ import click
 
 from ._eval_detect import detect
 from ._output import Output, output_options
+from ._steadiness import command as steadiness
 from ._training import progress_bar, refuse_existing, training
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ _FILES = ("report.json", "errors.png", "faces.png")
 @click.group("eval")
 def command() -> None:
     """Judge the networks on annotated pictures; docs/evaluation.md defines every figure."""
+
+
+command.add_command(steadiness)
 
 
 @command.command("landmarks")
