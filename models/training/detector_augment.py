@@ -18,6 +18,7 @@ Rect = tuple[int, int, int, int]
 Trusted = tuple[float, float, float, float]
 MIN_FACE_PX = 9.0  # smaller faces are shown, but the network may say what it likes about them
 MAX_FACES = 64
+COVERED = 0.12  # share of the faces that something hides in part
 FLIP = [1, 0, 2, 4, 3]
 SHARE = {"scene": 0.56, "scene68": 0.07, "portrait": 0.2, "negative": 0.12, "render": 0.05}
 
@@ -45,6 +46,7 @@ class Augmenter:
         self.half = [cv2.resize(s.luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
                      for s in samples]  # fmt: skip
         weight = np.array([2.0 if len(s.masked) and not s.masked.all() else 1.0 for s in samples])
+        weight *= [s.weight for s in samples]
         kinds = np.array([s.kind for s in samples])
         for kind in set(kinds.tolist()):
             chosen = kinds == kind
@@ -105,7 +107,31 @@ class Augmenter:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT_101 if empty else cv2.BORDER_TRANSPARENT,
         )
+        known = len(out.boxes)
         self._targets(out, sample, matrix, rect, trusted)
+        for box in out.boxes[known:]:
+            if self.rng.random() < COVERED:
+                self._cover(out.luma, box)
+
+    def _cover(self, luma: Image, box: Array) -> None:
+        """Hide up to half a face from one side, by a part of a faceless picture or flat grey."""
+        rng, (x0, y0, x1, y1) = self.rng, (int(v) for v in box)
+        side, share = int(rng.integers(4)), rng.uniform(0.2, 0.5)
+        width, height = max(1, int((x1 - x0) * share)), max(1, int((y1 - y0) * share))
+        x0, x1 = ((x0, x0 + width), (x1 - width, x1), (x0, x1), (x0, x1))[side]
+        y0, y1 = ((y0, y1), (y0, y1), (y0, y0 + height), (y1 - height, y1))[side]
+        target = luma[y0:y1, x0:x1]
+        if not self.negatives or rng.random() < 0.3:
+            target[:] = int(rng.integers(0, 256))
+            return
+        source = self.negatives[int(rng.integers(len(self.negatives)))]
+        h, w = target.shape
+        if source.shape[0] < h or source.shape[1] < w:
+            return
+        top, left = (
+            int(rng.integers(0, n - m + 1)) for n, m in zip(source.shape, (h, w), strict=True)
+        )
+        target[:] = source[top : top + h, left : left + w]
 
     def _trusted(self, sample: Sample) -> Trusted:
         """Return the part of a partly annotated picture that surely holds no other face."""

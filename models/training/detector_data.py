@@ -38,7 +38,7 @@ class Sample:
 
     `complete` tells whether every face of the picture is boxed; where not, only the
     surroundings of its boxes may be shown to the network. `unsure` (M, 4) px are places that may
-    well be faces nobody boxed: they teach nothing.
+    well be faces nobody boxed: they teach nothing. More `weight`, more often shown.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Sample:
     masked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     complete: bool = True
     unsure: Array = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    weight: float = 1.0
 
 
 def keypoints_of_68(points: Array) -> Array:

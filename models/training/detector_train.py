@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import logging
 import math
 import time
@@ -16,16 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import detector_data
+from . import detector_data, detector_mine
 from .detector_augment import Augmenter, Canvas
 from .detector_loss import detector_loss
 from .detector_net import DetectorNet, grid
+from .detector_watch import CHECKS, Watch, set_apart
 
 log = logging.getLogger(__name__)
-SIZES = (160, 192, 224, 256, 320)
+SIZES = (192, 224, 256, 320)
 BATCH = 16
-EMA = 0.998
+EMA = 0.9995
 WARM_STEPS = 300
+SPOILED, CALM = 0.85, 0.3  # pictures are spoilt less in the last part of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Settings:
     data: Path
     out: Path
     minutes: float = 75.0
+    mined: Path | None = None
     resume: bool = False
     smoke: bool = False
     rate: float = 4e-3
@@ -59,9 +63,12 @@ def collate(canvases: list[Canvas]) -> tuple[Tensor, ...]:
 class Trainer:
     """Network, average, optimiser and schedule of one run, resumable from its checkpoint."""
 
-    def __init__(self, settings: Settings, augmenter: Augmenter) -> None:
+    def __init__(
+        self, settings: Settings, augmenter: Augmenter, watch: Watch | None = None
+    ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.augmenter = settings, augmenter
+        self.watch = watch or Watch([])
         self.net = DetectorNet()
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
@@ -81,6 +88,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "spent": self.spent,
+            "watch": self.watch.state(),
         }
         part = self.path.with_suffix(".part")
         torch.save(state, part)
@@ -94,16 +102,24 @@ class Trainer:
         if "optimiser" in state:
             self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.spent = int(state["step"]), float(state["spent"])
+        if "watch" in state:
+            self.watch.load(state["watch"])
+
+    @property
+    def done(self) -> float:
+        """Share of the schedule that is spent."""
+        return min(1.0, self.spent / (self.settings.minutes * 60))
 
     def rate(self) -> float:
         """Return the learning rate: linear warm-up, then a cosine over the time given."""
-        done = min(1.0, self.spent / (self.settings.minutes * 60))
+        done = self.done
         warm = min(1.0, (self.step + 1) / WARM_STEPS)
         return self.settings.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
     def train_step(self) -> dict[str, float]:
         """Draw a batch, step the network and its average."""
         size = int(self.rng.choice(SIZES))
+        self.augmenter.spoil = 1.0 if self.done < SPOILED else CALM
         canvases = [self.augmenter.canvas(size) for _ in range(BATCH)]
         luma, faces, real, points, ignored = collate(canvases)
         for group in self.optimiser.param_groups:
@@ -129,9 +145,13 @@ class Trainer:
                 value.copy_(own[name])
 
     def run(self) -> None:
-        """Train until the minutes are spent; checkpoint every two minutes."""
+        """Train until the minutes are spent or nothing is gained; checkpoint every two minutes.
+
+        Stopped early, the average is the best one seen.
+        """
         end = self.settings.minutes * 60
         last, saved, seen = time.monotonic(), time.monotonic(), []
+        looked = int(self.done * CHECKS)
         while self.spent < end:
             seen.append(self.train_step())
             now = time.monotonic()
@@ -142,6 +162,13 @@ class Trainer:
                     "step %d %.1f min lr %.5f %s", self.step, self.spent / 60, self.rate(), means
                 )
                 seen = []
+            if int(self.done * CHECKS) > looked:
+                looked = int(self.done * CHECKS)
+                if self.watch.is_over(self.average):
+                    log.info("nothing gained since %d looks: stopped early", self.watch.waited)
+                    self.average.load_state_dict(self.watch.best)
+                    break
+                last = time.monotonic()  # looking is not training
             if now - saved > 120 or self.settings.smoke:
                 self.save()
                 saved = now
@@ -155,6 +182,7 @@ def parse() -> Settings:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=75.0)
+    parser.add_argument("--mined", type=Path, help="what detector_mine found")
     parser.add_argument("--resume", action="store_true", help="continue from OUT/checkpoint.pt")
     parser.add_argument("--smoke", action="store_true", help="three steps on a few pictures")
     parser.add_argument("--rate", type=float, default=4e-3)
@@ -170,9 +198,12 @@ def main() -> None:
     settings.out.mkdir(parents=True, exist_ok=True)
     samples = detector_data.load(settings.data, few=settings.smoke)
     train, held = detector_data.split(samples)
+    if settings.mined is not None:
+        detector_mine.apply(train, json.loads(settings.mined.read_text(encoding="utf-8")))
+    train, watched = set_apart(train)
     log.info("%d pictures to train on, %d held out", len(train), len(held))
     seed = settings.seed + int(time.time())  # other pictures after each resume
-    trainer = Trainer(settings, Augmenter(train, np.random.default_rng(seed)))
+    trainer = Trainer(settings, Augmenter(train, np.random.default_rng(seed)), Watch(watched))
     if settings.resume and trainer.path.exists():
         trainer.load(trainer.path)
     trainer.run()

@@ -33,12 +33,16 @@ DEFAULT_SIZE = 80  # of checkpoints that do not tell theirs
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `vidfilter export` was asked for; `size` and `scheme` count for `landmarks` alone."""
+    """What `vidfilter export` was asked for.
+
+    `size` and `scheme` count for `landmarks` alone, `min_score` for `detector`.
+    """
 
     checkpoint: Path
     out: Path
     scheme: str = "ibug68"
     size: int | None = None
+    min_score: float = 0.5
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -94,9 +98,9 @@ def _detector(options: Options) -> tuple[bytes, dict[str, Any]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            detector_export.export(options.checkpoint, part, 0.5)
+            detector_export.export(options.checkpoint, part, options.min_score)
         spec = json.loads(part.with_suffix(".json").read_text(encoding="utf-8"))
-        return part.read_bytes(), spec
+        return part.read_bytes(), {**spec, "name": options.out.stem}
     finally:
         part.unlink(missing_ok=True)
         part.with_suffix(".json").unlink(missing_ok=True)

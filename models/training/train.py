@@ -12,6 +12,7 @@ import torch
 from ...pipeline.errors import ConfigError, WeightsError
 from . import detector_data, detector_train, landmark_dataset, landmark_loop, recipe_train
 from .detector_augment import Augmenter
+from .detector_watch import Watch, set_apart
 from .landmark_formats import AnnotationError
 from .recipe_checkpoint import read_checkpoint
 
@@ -130,12 +131,12 @@ def _detector(
     settings = replace(settings, minutes=options.minutes or settings.minutes)
     checkpoint = options.out / "checkpoint.pt"
     _refuse(checkpoint, options)
-    samples = _detector_samples(options)
+    samples, watched = set_apart(_detector_samples(options))
     options.out.mkdir(parents=True, exist_ok=True)
     say(f"{len(samples)} pictures to train on")
     step = int(read_checkpoint(checkpoint).get("step", 0)) if checkpoint.exists() else 0
     rng = np.random.default_rng((options.seed, step))  # other pictures after each resume
-    training = _WatchedDetector(settings, Augmenter(samples, rng))
+    training = _WatchedDetector(settings, Augmenter(samples, rng), Watch(watched))
     training.show = progress
     if checkpoint.exists():
         try:

@@ -27,6 +27,13 @@ _PATH = click.Path(path_type=Path)
     type=click.IntRange(32),
     help="landmarks: side of the crop in px, if not that of training.",
 )
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="detector: take as a face what scores so much.",
+)
 @click.option("--int8", is_flag=True, help="Quantise to 8 bits and measure the loss; needs --data.")
 @click.option("--data", type=_PATH, metavar="DIR", help="Annotated faces for --int8.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
@@ -38,6 +45,7 @@ def command(
     out: Path,
     scheme: str,
     size: int | None,
+    min_score: float,
     int8: bool,
     data: Path | None,
     overwrite: bool,
@@ -52,7 +60,7 @@ def command(
         raise click.UsageError(f"folder {out.parent} does not exist")
     export = training("export", "torch", "onnx")
     refuse_existing([out, out.with_suffix(".json")], overwrite=overwrite)
-    spec = export.run(export.Options(checkpoint, out, scheme, size))
+    spec = export.run(export.Options(checkpoint, out, scheme, size, min_score))
     text = f"wrote {out} and {out.with_suffix('.json').name}, {out.stat().st_size / 1e6:.1f} MB"
     if int8 and data is not None:
         if "points" not in spec:

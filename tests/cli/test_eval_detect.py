@@ -214,3 +214,21 @@ def test_odd_pictures_are_judged_too(tmp_path: Path, vidfilter: Command) -> None
     seen = figures(vidfilter, table)
     assert (seen["pictures"], seen["n"]) == (7, 5)
     assert seen["recall_at_0.1_fppi"] == 1.0
+
+
+def test_an_exported_checkpoint_finds_what_the_shipped_network_finds(
+    tmp_path: Path, vidfilter: Command
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    checkpoint = Path(__file__).parents[2] / "models/training/checkpoints/detector.pt"
+    out = tmp_path / "mine.onnx"
+    args = (str(checkpoint), "--out", str(out), "--min-score", "0.4")
+    done = vidfilter("export", *args)
+    assert done.code == 0, done.err
+    spec = json.loads(out.with_suffix(".json").read_text())
+    assert (spec["name"], spec["default_min_score"]) == ("mine", 0.4)
+    table = write_scenes(tmp_path / "scenes", 2)
+    seen, shipped = figures(vidfilter, table, "--weights", out), figures(vidfilter, table)
+    assert (seen["ap_40"], seen["ap_50"]) == (shipped["ap_40"], shipped["ap_50"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.json", "mine.onnx", "scenes"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,25 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from vidfilter.models.detector import decode  # noqa: E402
-from vidfilter.models.training import detector_train  # noqa: E402
+from vidfilter.models.training import (  # noqa: E402
+    detector_metrics,
+    detector_mine,
+    detector_train,
+    detector_watch,
+)
 from vidfilter.models.training.detector_augment import Augmenter  # noqa: E402
 from vidfilter.models.training.detector_data import Sample, renders  # noqa: E402
 from vidfilter.models.training.detector_loss import assign  # noqa: E402
 from vidfilter.models.training.detector_net import DetectorNet, decode_boxes, grid  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Let torch wait for no other core, whatever else the machine does."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +84,41 @@ def test_a_run_resumes_from_its_checkpoint(samples: list[Sample], tmp_path: Path
     assert second.step == 1
     for name, value in first.net.state_dict().items():
         assert torch.equal(value, second.net.state_dict()[name])
+
+
+def test_a_run_that_gains_nothing_stops_early(samples: list[Sample], tmp_path: Path) -> None:
+    settings = detector_train.Settings(tmp_path, tmp_path, minutes=0.5, rate=0.0)
+    watch = detector_watch.Watch(samples, patience=2)
+    trainer = detector_train.Trainer(settings, Augmenter(samples, np.random.default_rng(2)), watch)
+    watch.is_over(trainer.average)
+    watch.best_precision = 1.0  # cannot be passed
+    trainer.run()
+    assert trainer.done < 1
+    state = torch.load(trainer.path, weights_only=True)
+    assert state["watch"]["waited"] == 2
+    for name, value in state["watch"]["best"].items():
+        assert torch.equal(state["average"][name], value)
+
+
+def test_watching_uses_no_picture_of_the_training() -> None:
+    samples = list(renders(singles=30, scenes=5))
+    train, watched = detector_watch.set_apart(samples)
+    assert len(train) + len(watched) == len(samples)
+    assert watched
+    assert not {s.group for s in train} & {s.group for s in watched}
+    assert detector_watch.set_apart(samples[:3]) == (samples[:3], [])
+
+
+def test_a_face_nobody_boxed_is_left_out_of_training() -> None:
+    (scene,) = (s for s in renders(singles=0, scenes=2) if len(s.boxes) == 2)
+    forgotten = scene.boxes[1]
+    scene.boxes, scene.keypoints = scene.boxes[:1], scene.keypoints[:1]
+    mined = detector_mine.mine([scene])
+    detector_mine.apply([scene], mined)
+    assert detector_metrics.pairwise_iou(forgotten[None], scene.unsure).max() > 0.5
+    canvases = [Augmenter([scene], np.random.default_rng(i)).canvas(256) for i in range(20)]
+    covered = sum(len(c.ignored) for c in canvases)
+    assert covered >= 5
 
 
 def test_the_checkpoint_to_continue_from_loads() -> None:
