@@ -70,7 +70,7 @@ def load_art(folder: Path, image: str) -> U8:
 
 def prepare_art(bgra: U8, kinds: tuple[str, ...], caps: Caps) -> Art:
     """Convert (h, w, 4) BGRA to what the planes of `caps` hold."""
-    size, visible = bgra.shape[1::-1], _visible(bgra)
+    (whole_height, whole_width), visible = bgra.shape[:2], _visible(bgra)
     bgra = bgra[visible[1] : visible[3], visible[0] : visible[2]]
     height, width = bgra.shape[:2]
     alpha = bgra[:, :, 3:].astype(np.float32) / 255
@@ -81,7 +81,7 @@ def prepare_art(bgra: U8, kinds: tuple[str, ...], caps: Caps) -> Art:
         packed[:, :, : colour.shape[2]] = colour
         packed[:, :, 3] = bgra[:, :, 3]
         levels[kind] = _pyramid(packed)
-    return Art(*size, visible, levels)
+    return Art(whole_width, whole_height, visible, levels)
 
 
 def _visible(bgra: U8) -> tuple[int, int, int, int]:

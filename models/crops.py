@@ -28,7 +28,7 @@ class Crop:
     def to_crop(self, size: int) -> NDArray[np.float64]:
         """Return the (2, 3) affine matrix from picture px to crop px, as `cv2.warpAffine` takes."""
         scale = size / self.side
-        cos, sin = scale * np.cos(self.angle), scale * np.sin(self.angle)
+        cos, sin = scale * math.cos(self.angle), scale * math.sin(self.angle)
         middle = (size - 1) / 2
         return np.array(
             [
@@ -40,7 +40,7 @@ class Crop:
     def to_picture(self, size: int) -> NDArray[np.float64]:
         """Return the (2, 3) affine matrix from crop px to picture px."""
         scale = self.side / size
-        cos, sin = scale * np.cos(self.angle), scale * np.sin(self.angle)
+        cos, sin = scale * math.cos(self.angle), scale * math.sin(self.angle)
         middle = (size - 1) / 2
         return np.array(
             [
@@ -68,15 +68,21 @@ def crop_from_landmarks(
     the left and on the right of an upright picture.
     """
     points = np.asarray(landmarks_px, dtype=np.float64)
-    across = points[right_eye].mean(axis=0) - points[left_eye].mean(axis=0)
-    angle = float(np.arctan2(across[1], across[0]))
-    cos, sin = np.cos(angle), np.sin(angle)
-    upright = points @ np.array([[cos, -sin], [sin, cos]])
-    low, high = upright.min(axis=0), upright.max(axis=0)
-    middle = (low + high) / 2
-    side = SIDE_PER_EXTENT * max(float((high - low).max()), 1.0)
-    x, y = cos * middle[0] - sin * middle[1], sin * middle[0] + cos * middle[1]
-    return Crop(float(x), float(y), side, angle)
+    (x0, y0), (x1, y1) = _middle(points[left_eye]), _middle(points[right_eye])
+    angle = math.atan2(y1 - y0, x1 - x0)
+    cos, sin = math.cos(angle), math.sin(angle)
+    upright = points @ np.array(((cos, -sin), (sin, cos)))
+    # Called for every face and frame: the reductions by themselves, without what wraps them.
+    left, top = np.minimum.reduce(upright).tolist()
+    right, bottom = np.maximum.reduce(upright).tolist()
+    side = SIDE_PER_EXTENT * max(right - left, bottom - top, 1.0)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    return Crop(cos * x - sin * y, sin * x + cos * y, side, angle)
+
+
+def _middle(points: NDArray[np.float64]) -> list[float]:
+    middle: list[float] = (np.add.reduce(points) / len(points)).tolist()
+    return middle
 
 
 def follow_crop(previous: Crop, wanted: Crop, slack: float = SLACK) -> Crop:

@@ -79,16 +79,18 @@ class LandmarkModel:
         batch = self._fill(picture, crops)
         points, *rest = self._session.run(self._outputs, {self._input: batch})
         count = len(crops)
-        presence, visibility = np.ones(count, np.float32), np.ones_like(points[..., 0])
         if rest:
             presence, visibility = rest[0].reshape(count), rest[1].reshape(count, -1)
             presence = presence * _trust(visibility)
-        if not (np.isfinite(points).all() and np.isfinite(presence).all()):
+        else:
+            presence, visibility = np.ones(count, np.float32), np.ones_like(points[..., 0])
+        # A sum is finite where all its terms are, and quicker to test.
+        if not math.isfinite(float(points.sum()) + float(presence.sum())):
             raise InferenceError("the landmark network returned a value that is not finite")
-        back = [
-            transform_points(c.to_picture(self.size), p) for c, p in zip(crops, points, strict=True)
-        ]
-        return Landmarks(np.stack(back), presence, visibility)
+        placed = np.empty(points.shape, np.float32)
+        for row, crop, found in zip(placed, crops, points, strict=True):
+            row[:] = transform_points(crop.to_picture(self.size), found)
+        return Landmarks(placed, presence, visibility)
 
     def first_crop(self, box_xyxy_px: F32, keypoints_px: F32 | None) -> Crop:
         """Return the crop for a detected box (4,), upright by the key points' eyes (5, 2)."""
@@ -102,6 +104,8 @@ class LandmarkModel:
         """Return the crop around points (K, 2), moved by how far the face should have gone."""
         crop = crop_from_landmarks(points_px, self._left_eye, self._right_eye)
         x, y = shift_px
+        if not x and not y:
+            return crop
         return replace(crop, centre_x=crop.centre_x + x, centre_y=crop.centre_y + y)
 
     def tight_box(self, box_xyxy_px: F32) -> F32:
@@ -110,7 +114,7 @@ class LandmarkModel:
 
     def face_box(self, points_px: F32) -> F32:
         """Return the box (4,) around points (K, 2) as the detector would draw it."""
-        tight = np.concatenate((points_px.min(axis=0), points_px.max(axis=0)))
+        tight = np.concatenate((np.minimum.reduce(points_px), np.maximum.reduce(points_px)))
         return hand_drawn_from_tight(tight)
 
     def as_ibug68(self, points_px: F32) -> F32 | NDArray[np.float64]:
@@ -134,8 +138,9 @@ def _trust(visibility: F32) -> F32:
     A head from behind, or a face behind a hand, may well look like a face to `presence`, but the
     network then expects large errors everywhere; of real faces hardly any falls below `SEEN`.
     """
-    share = (visibility.mean(axis=1) - UNSEEN) / (SEEN - UNSEEN)
-    return np.asarray(share.clip(0.0, 1.0), np.float32)
+    mean = np.add.reduce(visibility, axis=1) / visibility.shape[1]
+    share = np.minimum(np.maximum((mean - UNSEEN) / (SEEN - UNSEEN), 0.0), 1.0)
+    return np.asarray(share, np.float32)
 
 
 def cut(luma: U8, crop: Crop, size: int, out: U8 | None = None) -> U8:

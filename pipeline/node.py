@@ -235,6 +235,10 @@ class Node:
     # Context: what the stage may ask for
 
     @property
+    def traits_wanted(self) -> bool:
+        return any(out.stage.reads_traits or out.traits_wanted for out in self.outs)
+
+    @property
     def stopping(self) -> bool:
         return self.shared.draining.is_set()
 

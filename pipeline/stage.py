@@ -61,6 +61,10 @@ class Context(Protocol):
         """Sleep until the frame of `time_s` is due; returns how late it is in seconds."""
 
     @property
+    def traits_wanted(self) -> bool:
+        """Whether a later stage reads pose or expressions of faces (see `Stage.reads_traits`)."""
+
+    @property
     def stopping(self) -> bool:
         """Whether the source has been asked to end."""
 
@@ -79,6 +83,8 @@ class Stage(ABC):  # noqa: B024 - the kinds below name what is abstract
     Params: ClassVar[type[BaseModel]] = Params
     accepts: ClassVar[tuple[str, ...]] = WORKING_FORMATS
     latency_frames: ClassVar[int] = 0
+    # Whether it reads pose or expressions of faces: where no stage does, nobody works them out.
+    reads_traits: ClassVar[bool] = True
     # Requests (see `Context.request`) that reach this stage as `set_property(action, value)`.
     actions: ClassVar[frozenset[str]] = frozenset()
     # The property that a bare value stands for: `- overlay: glasses`.

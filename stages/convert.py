@@ -38,6 +38,7 @@ class Convert(stage.Transform):
         )
 
     params: Params
+    reads_traits: ClassVar[bool] = False
     shorthand: ClassVar[str | None] = "to"
 
     def negotiate(self, caps: Caps) -> Caps:

@@ -85,6 +85,7 @@ class File(stage.Sink):
 
     params: Params
     lossless: ClassVar[bool] = True
+    reads_traits: ClassVar[bool] = False
     shorthand: ClassVar[str | None] = "path"
 
     def __init__(self, params: Params, context: Context) -> None:

@@ -36,6 +36,8 @@ MISSED_LOOKS, SURE = 3, 0.9  # so many looks may miss a face that is not quite s
 class Landmarks(stage.Transform):
     """Find the points of all faces, with a stable `track_id`, pose and expressions.
 
+    The last two are left out where no later stage reads them.
+
     In video a face's `score` is its presence, and its box follows from its points. Pictures that
     stand alone keep the detector's box and score, and list also the faces whose points could not
     be found (`landmarks_px` None).
@@ -64,6 +66,8 @@ class Landmarks(stage.Transform):
         self._colour, self._believed = False, True
         self._book = TrackBook()
         self._settings: dict[str, Any] = {}
+        self._all_settings: tuple[Any, dict[str, Any]] = (None, {})
+        self._traits_wanted = True
         self._next_portrait = 0
         self._last_s = self._looked_s = self._lost_s = -math.inf
 
@@ -75,6 +79,7 @@ class Landmarks(stage.Transform):
         self._believed = getattr(self._model, "tells_presence", True)
         self._head_pose = registry.module("models", "pose").head_pose
         self._follow_crop = registry.module("models", "crops").follow_crop
+        self._traits_wanted = self.context.traits_wanted
         self._settings = {"landmarks": self.params.model_dump()}
         self._settings["landmarks"]["sha256"] = self._model.sha256
         self.context.tag("model_sha256", self._model.sha256)
@@ -82,8 +87,7 @@ class Landmarks(stage.Transform):
 
     def process(self, frame: Frame) -> Frame:
         """Return the frame with the faces in sight, by `track_id`."""
-        settings = {**frame.tags.get("settings", {}), **self._settings}
-        tags = {**frame.tags, "settings": settings}
+        tags = {**frame.tags, "settings": self._settings_after(frame.tags.get("settings"))}
         if "file" in frame.tags:
             return frame.with_(faces=self._portraits(frame), tags=tags)
         now = frame.time_s
@@ -99,6 +103,12 @@ class Landmarks(stage.Transform):
             self._meet(frame, found, now)
         tracks = sorted(self._book.visible, key=lambda track: track.track_id)
         return frame.with_(faces=tuple(self._face(t, dt_s) for t in tracks), tags=tags)
+
+    def _settings_after(self, before: dict[str, Any] | None) -> dict[str, Any]:
+        """Add ours to the settings of the stages before, which are one object for all frames."""
+        if before is None or self._all_settings[0] is not before:
+            self._all_settings = before, {**(before or {}), **self._settings}
+        return self._all_settings[1]
 
     def _follow(self, frame: Frame, now: float) -> None:
         """Find the faces of the frame before in this one, and lose those that are gone."""
@@ -218,7 +228,7 @@ class Landmarks(stage.Transform):
 
     def _face(self, track: Track, dt_s: float) -> Face:
         """Return a face in sight."""
-        if track.meter is None:
+        if track.meter is None and self._traits_wanted:
             track.meter = self._new_meter()
         box = self._model.face_box(track.seen.points_px)
         return self._describe(
@@ -230,14 +240,20 @@ class Landmarks(stage.Transform):
 
     def _describe(self, face: Face, seen: Sighting, meter: Any, dt_s: float) -> Face:
         """Return `face` with what its points tell."""
-        pose, frontal = self._head_pose(self._model.as_ibug68(seen.points_px))
-        return replace(
-            face,
-            landmarks_px=seen.points_px,
-            visibility=seen.visibility,
-            pose=pose,
-            expressions=meter.measure(frontal, dt_s),
-            scheme=self._model.scheme,
+        pose, expressions = None, {}
+        if self._traits_wanted:
+            pose, frontal = self._head_pose(self._model.as_ibug68(seen.points_px))
+            expressions = meter.measure(frontal, dt_s)
+        return Face(
+            face.track_id,
+            face.box_xyxy_px,
+            face.score,
+            seen.points_px,
+            seen.visibility,
+            pose,
+            expressions,
+            self._model.scheme,
+            face.keypoints_px,
         )
 
 

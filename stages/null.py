@@ -28,6 +28,7 @@ class Null(stage.Sink):
 
     params: Params
     lossless: ClassVar[bool] = True
+    reads_traits: ClassVar[bool] = False
 
     frames = 0
 

@@ -23,6 +23,7 @@ class Overlay(stage.Transform):
     """Draws `filter` on the chosen faces of each frame; other frames pass as they are."""
 
     shorthand: ClassVar[str | None] = "filter"
+    reads_traits: ClassVar[bool] = False
     actions: ClassVar[frozenset[str]] = frozenset({"next_filter", "previous_filter"})
 
     class Params(stage.Params):

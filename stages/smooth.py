@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +50,12 @@ class Smooth(stage.Transform):
         )
 
     params: Params
+    reads_traits: ClassVar[bool] = False  # it steadies them for others
 
     def __init__(self, params: stage.Params, context: stage.Context) -> None:
         super().__init__(params, context)
         self._tracks: dict[int, _TrackSmoother] = {}
+        self._settings: tuple[Any, dict[str, Any]] = (None, {})
 
     def start(self, caps: Caps) -> Caps:
         """Forget all tracks."""
@@ -65,13 +67,20 @@ class Smooth(stage.Transform):
         if frame.discontinuity:
             self._tracks = {}
         steadiness = self.params.steadiness
-        settings = {**frame.tags.get("settings", {}), "smooth": {"steadiness": steadiness}}
-        frame = frame.with_(tags={**frame.tags, "settings": settings})
+        tags = {**frame.tags, "settings": self._settings_after(frame.tags.get("settings"))}
         if steadiness is None or not frame.faces:
-            return frame
+            return frame.with_(tags=tags)
         now = frame.time_s
         self._tracks = {i: t for i, t in self._tracks.items() if 0 < now - t.last_s <= MAX_GAP_S}
-        return frame.with_(faces=tuple(self._smooth(f, now, steadiness) for f in frame.faces))
+        faces = tuple(self._smooth(face, now, steadiness) for face in frame.faces)
+        return frame.with_(faces=faces, tags=tags)
+
+    def _settings_after(self, before: dict[str, Any] | None) -> dict[str, Any]:
+        """Add ours to the settings of the stages before, which are one object for all frames."""
+        if self._settings[0] is not before or before is None:
+            ours = {"smooth": {"steadiness": self.params.steadiness}}
+            self._settings = before, {**(before or {}), **ours}
+        return self._settings[1]
 
     def _smooth(self, face: Face, now: float, steadiness: float) -> Face:
         if face.landmarks_px is None:
@@ -83,35 +92,53 @@ class Smooth(stage.Transform):
 
 
 class OneEuro:
-    """One-Euro filter for rows of values (N, D); the D values of a row share one speed.
+    """One-Euro filter for complex values (N,), each with a speed of its own or all with one.
 
     The cutoff is `cutoff_hz` at rest, and rises with the speed above `slack` (per second, in the
     unit given with each value): slower motion than that is taken for noise. The first values
     count alike, as in a mean, so that the filter settles at once.
     """
 
-    def __init__(self, cutoff_hz: float, slack: float) -> None:
-        self._cutoff_hz, self._slack = cutoff_hz, slack
+    def __init__(self, cutoff_hz: float, slack: float, *, together: bool = False) -> None:
+        self._cutoff_hz, self._slack, self._together = cutoff_hz, slack, together
         self._count = 0
-        self._value: F64
-        self._raw: F64
-        self._speed: F64
+        self._value: C128
+        self._raw: C128
+        self._speed: C128
 
-    def filter(self, raw: F64, dt_s: float, unit: float) -> F64:
-        """Return the filtered values (N, D) of `raw`, taken `dt_s` after those before."""
+    def filter(self, raw: C128, dt_s: float, unit: float) -> C128:
+        """Return the filtered values (N,) of `raw`, taken `dt_s` after those before."""
         self._count += 1
         if self._count == 1:
             self._value, self._raw, self._speed = raw, raw, np.zeros_like(raw)
             return raw
         turns = 2 * math.pi * dt_s
         share = turns * SPEED_CUTOFF_HZ / (turns * SPEED_CUTOFF_HZ + 1)
-        self._speed = self._speed + share * ((raw - self._raw) / dt_s - self._speed)
-        speed = np.sqrt((self._speed * self._speed).sum(axis=1, keepdims=True)) / unit
-        gain = turns * (self._cutoff_hz + OPENING * np.maximum(speed - self._slack, 0.0))
-        gain = np.maximum(gain / (gain + 1), 1 / self._count)
-        self._value = self._value + gain * (raw - self._value)
-        self._raw = raw
+        change = raw - self._raw
+        change *= share / dt_s
+        self._speed *= 1 - share
+        self._speed += change
+        gain = self._gain(turns, unit)
+        change = raw - self._value
+        change *= gain
+        self._raw, self._value = raw, self._value + change
         return self._value
+
+    def _gain(self, turns: float, unit: float) -> F64 | float:
+        """Return how far to follow, `cutoff / (cutoff + 1)` with the cutoff in turns per frame."""
+        least, steep = turns * self._cutoff_hz, turns * OPENING
+        if self._together:
+            speed = math.sqrt(np.vdot(self._speed, self._speed).real) / unit
+            cutoff = least + steep * max(speed - self._slack, 0.0)
+            return max(cutoff / (cutoff + 1), 1 / self._count)
+        cutoffs = np.abs(self._speed)
+        cutoffs *= steep / unit
+        cutoffs += least - steep * self._slack
+        # The share grows with the cutoff, so a bound of one is a bound of the other.
+        share = max(least / (least + 1), 1 / self._count)
+        np.maximum(cutoffs, share / (1 - share), out=cutoffs)
+        cutoffs /= cutoffs + 1
+        return cutoffs
 
 
 class _TrackSmoother:
@@ -121,10 +148,11 @@ class _TrackSmoother:
         self.points = points
         self.last_s = -math.inf
         cutoff_hz, slack = 2.0 * (1 / 16) ** steadiness, 0.18 * steadiness
-        self._motion = OneEuro(cutoff_hz, slack)
+        self._motion = OneEuro(cutoff_hz, slack, together=True)
         self._shape = OneEuro(cutoff_hz, slack)
         self._traits = OneEuro(4 * cutoff_hz, slack)
         self._base: C128 | None = None
+        self._base_norm = 1.0
 
     def smooth(self, face: Face, now: float) -> Face:
         """Return `face` filtered; its box moves along with the points."""
@@ -141,18 +169,18 @@ class _TrackSmoother:
     def _points(self, raw: F32, dt_s: float) -> F32:
         """Filter points (K, 2); as complex numbers a similarity is `centre + turn * shape`."""
         flat = np.ascontiguousarray(raw, np.float64).view(np.complex128)[:, 0]
-        centre = flat.mean()
+        centre = complex(np.add.reduce(flat)) / len(flat)
         spread = flat - centre
         if self._base is None:
             self._base = spread / math.sqrt(np.vdot(spread, spread).real / len(spread) or 1.0)
-        turn = np.vdot(self._base, spread) / (np.vdot(self._base, self._base).real or 1.0)
-        radius = abs(turn) or 1.0
-        motion = np.array(((centre.real, centre.imag, turn.real, turn.imag),))
-        x, y, along, across = self._motion.filter(motion, dt_s, radius)[0].tolist()
-        relative = (spread / (turn or 1.0)).view(np.float64).reshape(-1, 2)
-        shape = self._shape.filter(relative, dt_s, 1.0).view(np.complex128)[:, 0]
-        steady = complex(x, y) + complex(along, across) * shape
-        return steady.view(np.float64).reshape(-1, 2).astype(np.float32)
+            self._base_norm = float(np.vdot(self._base, self._base).real) or 1.0
+        turn = complex(np.vdot(self._base, spread)) / self._base_norm
+        motion = self._motion.filter(np.array((centre, turn)), dt_s, abs(turn) or 1.0)
+        spread /= turn or 1.0
+        steady = self._shape.filter(spread, dt_s, 1.0) * motion[1]
+        steady += motion[0]
+        points: F32 = steady.view(np.float64).reshape(-1, 2).astype(np.float32)
+        return points
 
     def _traits_of(self, face: Face, dt_s: float) -> tuple[Pose | None, dict[str, float]]:
         if face.pose is None:
@@ -160,7 +188,7 @@ class _TrackSmoother:
         angles = (face.pose.yaw_deg, face.pose.pitch_deg, face.pose.roll_deg)
         values = [a / POSE_UNIT_DEG for a in angles]
         values += [v * EXPRESSION_UNIT for v in face.expressions.values()]
-        steady = self._traits.filter(np.array(values)[:, None], dt_s, 1.0)[:, 0].tolist()
+        steady = self._traits.filter(np.array(values, np.complex128), dt_s, 1.0).real.tolist()
         pose = Pose(*(v * POSE_UNIT_DEG for v in steady[:3]))
         return pose, {
             k: v / EXPRESSION_UNIT for k, v in zip(face.expressions, steady[3:], strict=True)

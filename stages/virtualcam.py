@@ -64,6 +64,7 @@ class VirtualCam(stage.Sink):
     params: Params
     accepts: ClassVar[tuple[str, ...]] = ("yuv420p",)
     shorthand: ClassVar[str | None] = "device"
+    reads_traits: ClassVar[bool] = False
 
     _camera: Any = None
     _thread: threading.Thread | None = None

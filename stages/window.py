@@ -50,6 +50,7 @@ class Window(stage.Sink):
 
     params: Params
     needs_main_thread: ClassVar[bool] = True
+    reads_traits: ClassVar[bool] = False
     actions: ClassVar[frozenset[str]] = frozenset({"filter"})
 
     _display: Display | None = None

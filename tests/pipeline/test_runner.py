@@ -202,3 +202,10 @@ def test_a_line_of_stages_is_quickly_said():
     assert Pipeline.line(capture="a.mp4").spec.stages[0].properties == {"source": "a.mp4"}
     with pytest.raises(ConfigError, match="null: properties are given as a mapping, not as 3"):
         Pipeline.line(null=3)
+
+
+@pytest.mark.parametrize(("end", "wanted"), [("null", False), ("appsink", True)])
+def test_a_stage_knows_whether_anybody_reads_what_faces_do(end, wanted):
+    pipeline = Pipeline.line(capture="test", smooth={}, overlay={}, **{end: {}})
+    pipeline.prepare()
+    assert pipeline.stage("smooth").context.traits_wanted is wanted

@@ -27,6 +27,7 @@ class RecordingContext:
 
     stage_id: str = "stage"
     realtime: bool = False
+    traits_wanted: bool = True
     warnings: list[str] = field(default_factory=list)
     infos: list[str] = field(default_factory=list)
     dropped: list[tuple[Frame, str]] = field(default_factory=list)
