@@ -19,7 +19,7 @@ MULTIPLE = 32
 MAX_LOG_SIZE = 5.0
 NMS_IOU = 0.45
 MERGE_IOU = 0.7
-MAX_CANDIDATES = 400
+MIN_CANDIDATES = 200  # cells looked at, or four for each face asked for
 
 TIGHT_TO_HAND_DRAWN = np.array([0.0, -0.2, 0.0, 0.0], np.float32)
 """Moves of x0, y0, x1, y1 in widths and heights of the tight box of 68 landmarks."""
@@ -92,8 +92,9 @@ class FaceDetector:
         (rows,) = self.model.session.run(None, {self.model.input_name: self._canvas})
         rows = rows[0]
         picked = np.flatnonzero(rows[:, 0] > _logit(limit))
-        if len(picked) > MAX_CANDIDATES:
-            picked = picked[np.argpartition(-rows[picked, 0], MAX_CANDIDATES)[:MAX_CANDIDATES]]
+        most = max(MIN_CANDIDATES, 4 * max_faces)
+        if len(picked) > most:
+            picked = picked[np.argpartition(-rows[picked, 0], most)[:most]]
         if not len(picked):
             return _NONE
         picked = picked[np.argsort(-rows[picked, 0], kind="stable")]
