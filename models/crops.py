@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,22 +68,22 @@ def crop_from_landmarks(
     landmarks_px (K, 2) in picture px; `left_eye` and `right_eye` index the points of the eye on
     the left and on the right of an upright picture.
     """
-    points = np.asarray(landmarks_px, dtype=np.float64)
-    (x0, y0), (x1, y1) = _middle(points[left_eye]), _middle(points[right_eye])
-    angle = math.atan2(y1 - y0, x1 - x0)
-    cos, sin = math.cos(angle), math.sin(angle)
-    upright = points @ np.array(((cos, -sin), (sin, cos)))
-    # Called for every face and frame: the reductions by themselves, without what wraps them.
+    # As complex numbers and by bare reductions: this runs for every face and frame.
+    points = np.array(landmarks_px, np.float64, order="C").view(np.complex128)
+    across = _middle(points[right_eye]) - _middle(points[left_eye])
+    angle = cmath.phase(across)
+    turn = cmath.rect(1.0, angle)
+    points *= turn.conjugate()
+    upright = points.view(np.float64)
     left, top = np.minimum.reduce(upright).tolist()
     right, bottom = np.maximum.reduce(upright).tolist()
     side = SIDE_PER_EXTENT * max(right - left, bottom - top, 1.0)
-    x, y = (left + right) / 2, (top + bottom) / 2
-    return Crop(cos * x - sin * y, sin * x + cos * y, side, angle)
+    middle = complex((left + right) / 2, (top + bottom) / 2) * turn
+    return Crop(middle.real, middle.imag, side, angle)
 
 
-def _middle(points: NDArray[np.float64]) -> list[float]:
-    middle: list[float] = (np.add.reduce(points) / len(points)).tolist()
-    return middle
+def _middle(points: NDArray[np.complex128]) -> complex:
+    return complex(np.add.reduce(points, axis=None)) / len(points)
 
 
 def follow_crop(previous: Crop, wanted: Crop, slack: float = SLACK) -> Crop:

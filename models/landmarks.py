@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..pipeline.errors import InferenceError, WeightsError
 from .colour_crops import cut_rgb
-from .crops import Crop, crop_from_box, crop_from_landmarks, transform_points
+from .crops import Crop, crop_from_box, crop_from_landmarks
 from .detector import hand_drawn_from_tight, tight_box_from_detection
 from .reduce194 import ibug68_from_helen194
 from .runtime import load_model
@@ -79,18 +80,18 @@ class LandmarkModel:
         batch = self._fill(picture, crops)
         points, *rest = self._session.run(self._outputs, {self._input: batch})
         count = len(crops)
+        presence, visibility = [1.0] * count, np.ones_like(points[..., 0])
         if rest:
-            presence, visibility = rest[0].reshape(count), rest[1].reshape(count, -1)
-            presence = presence * _trust(visibility)
-        else:
-            presence, visibility = np.ones(count, np.float32), np.ones_like(points[..., 0])
+            visibility = rest[1].reshape(count, -1)
+            found = zip(rest[0].reshape(count).tolist(), visibility, strict=True)
+            presence = [value * _trust(seen) for value, seen in found]
         # A sum is finite where all its terms are, and quicker to test.
-        if not math.isfinite(float(points.sum()) + float(presence.sum())):
+        if not math.isfinite(float(np.add.reduce(points, axis=None)) + sum(presence)):
             raise InferenceError("the landmark network returned a value that is not finite")
         placed = np.empty(points.shape, np.float32)
-        for row, crop, found in zip(placed, crops, points, strict=True):
-            row[:] = transform_points(crop.to_picture(self.size), found)
-        return Landmarks(placed, presence, visibility)
+        for row, crop, inside in zip(placed, crops, points, strict=True):
+            _place(inside, crop, self.size, row)
+        return Landmarks(placed, np.array(presence, np.float32), visibility)
 
     def first_crop(self, box_xyxy_px: F32, keypoints_px: F32 | None) -> Crop:
         """Return the crop for a detected box (4,), upright by the key points' eyes (5, 2)."""
@@ -112,10 +113,9 @@ class LandmarkModel:
         """Return the box (4,) that the points of a detected face should fill."""
         return tight_box_from_detection(box_xyxy_px)
 
-    def face_box(self, points_px: F32) -> F32:
-        """Return the box (4,) around points (K, 2) as the detector would draw it."""
-        tight = np.concatenate((np.minimum.reduce(points_px), np.maximum.reduce(points_px)))
-        return hand_drawn_from_tight(tight)
+    def face_box(self, tight_box: NDArray[np.floating]) -> F32:
+        """Return the box (4,) that the detector would draw for the tight one of a face's points."""
+        return hand_drawn_from_tight(np.asarray(tight_box, np.float32))
 
     def as_ibug68(self, points_px: F32) -> F32 | NDArray[np.float64]:
         """Return points (K, 2) as 68, roughly where the scheme is another."""
@@ -132,15 +132,29 @@ class LandmarkModel:
         return self._batch[: len(crops)]
 
 
-def _trust(visibility: F32) -> F32:
-    """Return how far (N,) the visibility (N, K) speaks for a face.
+def _trust(visibility: F32) -> float:
+    """Return how far the visibility (K,) of one face's points speaks for a face.
 
     A head from behind, or a face behind a hand, may well look like a face to `presence`, but the
     network then expects large errors everywhere; of real faces hardly any falls below `SEEN`.
     """
-    mean = np.add.reduce(visibility, axis=1) / visibility.shape[1]
-    share = np.minimum(np.maximum((mean - UNSEEN) / (SEEN - UNSEEN), 0.0), 1.0)
-    return np.asarray(share, np.float32)
+    mean = float(np.add.reduce(visibility)) / len(visibility)
+    return min(max((mean - UNSEEN) / (SEEN - UNSEEN), 0.0), 1.0)
+
+
+def _place(points: F32, crop: Crop, size: int, out: F32) -> None:
+    """Write points (K, 2) of a crop of `size` px into `out` (K, 2) as px of the picture.
+
+    As complex numbers: for so few points, a product of matrices takes far longer.
+    """
+    turn = cmath.rect(crop.side / size, crop.angle)
+    middle = (size - 1) / 2
+    shift = complex(crop.centre_x, crop.centre_y) - turn * complex(middle, middle)
+    # In double precision, since single would lose a thousandth of a pixel in large pictures.
+    flat = points.astype(np.float64).view(np.complex128)
+    flat *= turn
+    flat += shift
+    out[:] = flat.view(np.float64)
 
 
 def cut(luma: U8, crop: Crop, size: int, out: U8 | None = None) -> U8:

@@ -73,7 +73,8 @@ class Track:
 
 def tight_box(points_px: F32) -> F64:
     """Return the box (4,) xyxy around points (K, 2)."""
-    return np.concatenate((points_px.min(axis=0), points_px.max(axis=0))).astype(np.float64)
+    corners = np.minimum.reduce(points_px), np.maximum.reduce(points_px)
+    return np.concatenate(corners, dtype=np.float64)
 
 
 def box_size(box: F64) -> float:

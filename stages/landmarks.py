@@ -135,7 +135,7 @@ class Landmarks(stage.Transform):
         return [Sighting(*row) for row in rows]
 
     def _crop(self, track: Track, expected: Any) -> Any:
-        x, y = expected - track.centre
+        x, y = (expected - track.centre).tolist()
         if math.hypot(x, y) < NOTABLE_SHIFT * box_size(track.box):
             x = y = 0.0
         crop = self._model.next_crop(track.seen.points_px, (x, y))
@@ -230,7 +230,7 @@ class Landmarks(stage.Transform):
         """Return a face in sight."""
         if track.meter is None and self._traits_wanted:
             track.meter = self._new_meter()
-        box = self._model.face_box(track.seen.points_px)
+        box = self._model.face_box(track.box)
         return self._describe(
             Face(track.track_id, box, track.seen.presence), track.seen, track.meter, dt_s
         )
@@ -259,13 +259,12 @@ class Landmarks(stage.Transform):
 
 def _likely(track: Track, seen: Sighting, frame: Frame) -> bool:
     """Return whether a face can have moved so since the frame before, and is in the picture."""
-    box = tight_box(seen.points_px)
-    size, old_size = box_size(box), box_size(track.box)
+    x0, y0, x1, y1 = tight_box(seen.points_px).tolist()
+    size, old_size = max(x1 - x0, y1 - y0, 1.0), box_size(track.box)
     if not 1 / MAX_GROWTH < size / old_size < MAX_GROWTH:
         return False
-    x, y = (box[:2] + box[2:]) / 2
-    height, width = frame.luma.shape
-    return bool(0 <= x < width and 0 <= y < height)
+    inside = 0 <= x0 + x1 < 2 * frame.caps.width and 0 <= y0 + y1 < 2 * frame.caps.height
+    return bool(inside)
 
 
 def _doubtful(track: Track, believed: bool) -> bool:
