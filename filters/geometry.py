@@ -132,20 +132,31 @@ def face_axes(face: Face) -> FaceAxes | None:
     """Return the axes of a face, or None where its points are missing, broken or too small."""
     if face.landmarks_px is None:
         return None
-    try:
-        topology = module("models", "topology").topology(face.scheme)
-    except KeyError:
-        return None
+    topology = _topology(face.scheme)
     points = face.landmarks_px.astype(np.float64)
-    if len(points) != topology.points or not (np.abs(points) < FARTHEST_PX).all():
+    if topology is None or len(points) != topology.points or not _within_reach(points):
         return None
     return _axes(points, topology)
 
 
 @cache
+def _topology(scheme: str) -> Any:
+    """Return the point scheme of that name, None where there is none."""
+    try:
+        return module("models", "topology").topology(scheme)
+    except KeyError:
+        return None
+
+
+def _within_reach(points: F64) -> bool:
+    low, high = np.minimum.reduce(points, axis=None), np.maximum.reduce(points, axis=None)
+    return bool(-FARTHEST_PX < low and high < FARTHEST_PX)  # false also for what is no number
+
+
+@cache
 def _centring(scheme: str) -> F64:
     """Return the weights (5, K) that average points to eyes, lips, nose base and nose bridge."""
-    topology = module("models", "topology").topology(scheme)
+    topology = _topology(scheme)
     bridge = "nose.bridge" if "nose.bridge" in topology.regions else "nose"
     weights = np.zeros((5, topology.points))
     names = ("eye.left", "eye.right", "lips.outer", "nose.base", bridge)
@@ -165,8 +176,8 @@ def _axes(points: F64, topology: Any) -> FaceAxes | None:
     unit = (right - left) / distance
     # Upright, with the origin between the eyes: x across the face, y down.
     mouth, nose, bridge = ((centre - origin) / unit for centre in below)
-    corners = topology.eye_corners
-    interocular = abs(complex(*(points[corners[1]] - points[corners[0]])))
+    corner, other = topology.eye_corners
+    interocular = abs(complex(*points[other].tolist()) - complex(*points[corner].tolist()))
     tall = (mouth.imag / MOUTH_BELOW_EYES + nose.imag / NOSE_BELOW_EYES) / 2
     # A long face is no turned one: only what exceeds the usual spread of shapes counts.
     size = min(max(interocular, 0.92 * tall), 2.5 * interocular)

@@ -163,17 +163,16 @@ def cut(luma: U8, crop: Crop, size: int, out: U8 | None = None) -> U8:
     A crop much larger than `size` is halved first, by averaging: sampling alone would alias and
     let the camera's noise through.
     """
-    matrix = crop.to_crop(size)
     halvings = round(math.log2(max(crop.side / size, 1.0)))
+    x, y, side = crop.centre_x, crop.centre_y, crop.side
     if halvings or not luma.flags.c_contiguous:
-        luma, x, y = _surroundings(luma, crop, halvings)
-        matrix[:, 2] += matrix[:, :2] @ (x, y)
+        luma, left, top = _surroundings(luma, crop, halvings)
+        x, y = x - left, y - top
     for _ in range(halvings):
         half = (max(luma.shape[1] // 2, 1), max(luma.shape[0] // 2, 1))
         luma = np.asarray(cv2.resize(luma, half, interpolation=cv2.INTER_AREA), np.uint8)
-        matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5)
-        matrix[:, :2] *= 2
-    border = cv2.BORDER_REPLICATE
+        x, y, side = (x - 0.5) / 2, (y - 0.5) / 2, side / 2
+    matrix, border = Crop(x, y, side, crop.angle).to_crop(size), cv2.BORDER_REPLICATE
     crop_px = cv2.warpAffine(luma, matrix, (size, size), out, cv2.INTER_LINEAR, border)
     return np.asarray(crop_px, np.uint8)
 

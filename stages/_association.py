@@ -58,7 +58,13 @@ class Track:
 
     def expected_centre(self, time_s: float) -> F64:
         """Where the centre should be at `time_s`; a face out of sight soon stands still."""
-        return np.asarray(self.centre + self.velocity * min(time_s - self.seen_s, 0.3))
+        return np.asarray(self.centre + self.expected_shift(time_s))
+
+    def expected_shift(self, time_s: float) -> tuple[float, float]:
+        """How far (x, y) the centre should have moved by `time_s`."""
+        x, y = self.velocity.tolist()
+        since_s = min(time_s - self.seen_s, 0.3)
+        return x * since_s, y * since_s
 
     def move(self, seen: Sighting, time_s: float) -> None:
         """Take the next sighting of a face in sight."""

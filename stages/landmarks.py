@@ -115,8 +115,9 @@ class Landmarks(stage.Transform):
         tracks = self._book.visible
         if not tracks:
             return
-        expected = {track.track_id: track.expected_centre(now) for track in tracks}
-        crops = [self._crop(track, expected[track.track_id]) for track in tracks]
+        alone = len(tracks) == 1
+        expected = {} if alone else {t.track_id: t.expected_centre(now) for t in tracks}
+        crops = [self._crop(track, now) for track in tracks]
         gone = []
         for track, seen in zip(tracks, self._sightings(frame, crops), strict=True):
             if seen.presence < KEEP * self.params.min_presence or not _likely(track, seen, frame):
@@ -124,7 +125,7 @@ class Landmarks(stage.Transform):
             else:
                 track.move(seen, now)
         self._book.lose(gone)
-        doubles = self._book.duplicates(expected)
+        doubles = [] if alone else self._book.duplicates(expected)
         self._book.lose(doubles)
         if gone or doubles:
             self._lost_s = now
@@ -134,8 +135,8 @@ class Landmarks(stage.Transform):
         rows = zip(found.points_px, found.presence.tolist(), found.visibility, strict=True)
         return [Sighting(*row) for row in rows]
 
-    def _crop(self, track: Track, expected: Any) -> Any:
-        x, y = (expected - track.centre).tolist()
+    def _crop(self, track: Track, now: float) -> Any:
+        x, y = track.expected_shift(now)
         if math.hypot(x, y) < NOTABLE_SHIFT * box_size(track.box):
             x = y = 0.0
         crop = self._model.next_crop(track.seen.points_px, (x, y))
