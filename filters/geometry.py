@@ -150,7 +150,7 @@ def _topology(scheme: str) -> Any:
 
 def _within_reach(points: F64) -> bool:
     low, high = np.minimum.reduce(points, axis=None), np.maximum.reduce(points, axis=None)
-    return bool(-FARTHEST_PX < low and high < FARTHEST_PX)  # false also for what is no number
+    return bool(low > -FARTHEST_PX and high < FARTHEST_PX)  # false also for what is no number
 
 
 @cache
