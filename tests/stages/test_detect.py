@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filmed import paste, person, wall
 from followed import HEIGHT, WIDTH, World, at, install
 
 from vidfilter.pipeline.caps import Caps
@@ -110,6 +111,14 @@ def test_cuts_are_told_from_motion_light_and_noise() -> None:
     assert not cuts(moving)
     assert not cuts(flash)
     assert not cuts(grain)
+
+
+def test_somebody_passing_near_the_camera_is_no_cut() -> None:
+    pictures = [paste(wall(), person(3, n)[30:300, 40:260], 200, 40) for n in range(12)]
+    for n, picture in enumerate(pictures):
+        paste(picture, np.full((360, 200), 30, np.uint8), 60 * n - 200, 0)
+    assert not cuts(pictures)
+    assert cuts([pictures[0], pictures[0][:, ::-1]]) == [1]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2000), (2000, 2), (7, 13)])
