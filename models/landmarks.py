@@ -80,11 +80,12 @@ class LandmarkModel:
         batch = self._fill(picture, crops)
         points, *rest = self._session.run(self._outputs, {self._input: batch})
         count = len(crops)
-        presence, visibility = [1.0] * count, np.ones_like(points[..., 0])
         if rest:
             visibility = rest[1].reshape(count, -1)
             found = zip(rest[0].reshape(count).tolist(), visibility, strict=True)
             presence = [value * _trust(seen) for value, seen in found]
+        else:
+            presence, visibility = [1.0] * count, np.ones_like(points[..., 0])
         # A sum is finite where all its terms are, and quicker to test.
         if not math.isfinite(float(np.add.reduce(points, axis=None)) + sum(presence)):
             raise InferenceError("the landmark network returned a value that is not finite")

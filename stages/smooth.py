@@ -8,7 +8,6 @@ first is an average over all points, so its speed is known well and noise does n
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -162,8 +161,16 @@ class _TrackSmoother:
         points = self._points(raw, dt_s)
         box = face.box_xyxy_px + (tight_box(points) - tight_box(raw)).astype(np.float32)
         pose, expressions = self._traits_of(face, dt_s)
-        return replace(
-            face, landmarks_px=points, box_xyxy_px=box, pose=pose, expressions=expressions
+        return Face(
+            face.track_id,
+            box,
+            face.score,
+            points,
+            face.visibility,
+            pose,
+            expressions,
+            face.scheme,
+            face.keypoints_px,
         )
 
     def _points(self, raw: F32, dt_s: float) -> F32:
