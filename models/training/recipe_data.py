@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
     from .evaluate_data import AnnotatedFace
 
+    # Cuts a crop of (BGR picture, face, its side, generator).
+    Draw = Callable[
+        [NDArray[np.uint8], AnnotatedFace, int, np.random.Generator],
+        tuple[NDArray[np.uint8], NDArray[np.float32]],
+    ]
+
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
 RESIZED_PX, CROPPED_PX = 256, 224
@@ -50,14 +56,14 @@ class Split:
     held_out: list[AnnotatedFace]
 
 
-def faces_of(data: Path, points: int) -> list[AnnotatedFace]:
+def faces_of(data: Path, points: int, layout: str | None = None) -> list[AnnotatedFace]:
     """Return the recipe's annotated faces in `data`: Helen's `.txt`, or the csv of 68 points.
 
     Of several csv those called `train...` count: a published test split of other frames of the
-    same people is no further training data.
+    same people is no further training data. `layout` pts asks for photos with 68 points instead.
     """
-    if points == 194:
-        return find_faces(data, 194, layouts=("txt",))
+    if points == 194 or layout is not None:
+        return find_faces(data, points, layouts=(layout or "txt",))
     faces = find_faces(data, 68, layouts=("csv",))
     trained = [face for face in faces if _table(face).startswith("train")]
     return trained or faces
@@ -170,12 +176,12 @@ def prepare(
     size: int,
     seed: int,
     variants: int = 1,
-    recipe: str | None = None,
+    draw: Draw | None = None,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Arrays:
     """Write `NAME.images.npy` and `NAME.points.npy` into `folder`, or read them where they are.
 
-    `recipe` None cuts the crops of the crop protocol, else `variants` jittered ones of each face.
+    `draw` cuts the crops, `variants` of each face; None takes those of the crop protocol.
     Raises ConfigError where the folder holds arrays of other faces or settings.
     """
     wanted = [len(faces), size, seed, variants, _number("|".join(f.name for f in faces), name)]
@@ -185,7 +191,12 @@ def prepare(
         if json.loads(note.read_text(encoding="utf-8")) != wanted:
             raise ConfigError(f"{note} is of another run: choose another folder")
     else:
-        _write(paths, faces, size, seed, variants, recipe, progress)
+        try:
+            _write(paths, faces, size, seed, variants, draw or held_out_crop, progress)
+        except BaseException:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            raise
         note.write_text(json.dumps(wanted), encoding="utf-8")
     images = np.load(paths[0], mmap_mode="r", allow_pickle=False)
     return Arrays(images, np.load(paths[1], allow_pickle=False))
@@ -197,7 +208,7 @@ def _write(
     size: int,
     seed: int,
     variants: int,
-    recipe: str | None,
+    draw: Draw,
     progress: Callable[[float], None],
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -209,10 +220,7 @@ def _write(
         check_eyes(face, scheme)
         bgr = read_bgr(face.image)
         for row in range(number * variants, (number + 1) * variants):
-            if recipe is None:
-                images[row], coordinates[row] = held_out_crop(bgr, face, size, rng)
-            else:
-                images[row], coordinates[row] = training_crop(recipe, bgr, face, size, rng)
+            images[row], coordinates[row] = draw(bgr, face, size, rng)
         progress((number + 1) / len(faces))
     images.flush()
     np.save(paths[1], coordinates)

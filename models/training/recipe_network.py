@@ -21,20 +21,35 @@ DROPOUT = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a recipe fixes: side of its crop in px, points, and how its end is trained."""
+    """What a recipe fixes: side of its crop in px, points, and how its end is trained.
+
+    `pretraining` lists for an encoder of our own until which share of the time it sees crops of
+    which side, in batches of which size; small crops cost less, so most of the time goes to them.
+    """
 
     name: str
     size: int
     points: int
     rate: float
+    pretraining: tuple[tuple[float, int, int], ...] = ((1.0, 96, 16),)
+    pretraining_share: float = 0.5
     batch: int = 32
     epochs: int = 500
     patience: int = 40
 
 
 RECIPES = {
-    "facenet194": Recipe("facenet194", 200, 194, 1e-4),
-    "resnet68": Recipe("resnet68", 224, 68, 1e-3),
+    "facenet194": Recipe(
+        "facenet194", 200, 194, 1e-4, ((0.5, 96, 32), (0.75, 144, 32), (1.0, 200, 16))
+    ),
+    "resnet68": Recipe(
+        "resnet68",
+        224,
+        68,
+        1e-3,
+        ((0.45, 64, 48), (0.63, 96, 32), (1.0, 224, 12)),
+        0.9,
+    ),
 }
 
 

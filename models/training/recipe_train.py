@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +17,21 @@ from ...pipeline.errors import ConfigError
 from ..metrics import summarise
 from . import recipe_data
 from .evaluate_data import NoFacesError
+from .recipe_augment import WIDE_PX, wide_crop
 from .recipe_checkpoint import local_path, read_checkpoint, save
 from .recipe_loop import EndTraining, end_errors
 from .recipe_network import RECIPES, build
-from .recipe_trunk import Pretraining, cached_features, set_encoder
+from .recipe_pretrain import Pretraining
+from .recipe_trunk import cached_features, set_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .evaluate_data import AnnotatedFace
 
-PRETRAIN_SHARE = 0.5
-SMOKE_FACES, SMOKE_STEPS, SMOKE_EPOCHS = 8, 2, 3
+SMOKE_FACES, SMOKE_STEPS, SMOKE_EPOCHS = 8, 4, 3
+# What each recipe's own encoder learns from: points and layout.
+OTHERS = {"facenet194": ((68, "csv"),), "resnet68": ((194, "txt"), (68, "pts"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,8 @@ class RecipeRun:
             f"{len(parts.train)} faces to train on, {len(parts.validation)} to stop by, "
             f"{len(parts.held_out)} held out"
         )
-        train = self._arrays("train", parts.train, self.settings.recipe, self.settings.variants)
+        draw = partial(recipe_data.training_crop, self.settings.recipe)
+        train = self._arrays("train", parts.train, draw, self.settings.variants)
         validation = self._arrays("validation", parts.validation)
         held_out = self._arrays("held_out", parts.held_out)
         if "own" in self.settings.trunks:
@@ -94,12 +100,16 @@ class RecipeRun:
                 read_checkpoint(local_path(trunk))
 
     def _arrays(
-        self, name: str, faces: list[Any], recipe: str | None = None, variants: int = 1
+        self,
+        name: str,
+        faces: list[AnnotatedFace],
+        draw: recipe_data.Draw | None = None,
+        variants: int = 1,
+        size: int | None = None,
     ) -> recipe_data.Arrays:
-        seed = self.settings.seed if recipe else 0
-        return recipe_data.prepare(
-            self.out, name, faces, self.plan.size, seed, variants, recipe, self.progress
-        )
+        seed = self.settings.seed if draw else 0  # held-out crops are the same for every seed
+        size = size or self.plan.size
+        return recipe_data.prepare(self.out, name, faces, size, seed, variants, draw, self.progress)
 
     def _pretrain(self, limit: int | None, own: list[AnnotatedFace]) -> None:
         """Train an encoder of our own on the other recipe's data; held-out faces stay out.
@@ -109,28 +119,37 @@ class RecipeRun:
         path, state = self.out / "encoder.pt", self.out / "pretraining.pt"
         if path.is_file():
             return
-        other = 68 if self.plan.points == 194 else 194
-        try:
-            faces = recipe_data.faces_of(self.settings.data, other)
-            chosen = recipe_data.split(faces, self.settings.seed, limit).train
-        except NoFacesError:
-            self.say(f"no faces of {other} points: the encoder trains on this recipe's own")
-            chosen = own
-        arrays = self._arrays("pretrain", chosen, "facenet194")
+        sets = self._others(limit)
+        if not sets:
+            self.say("no faces of another data set: the encoder trains on this recipe's own")
+            sets = [own]
+        arrays = [
+            self._arrays(f"pretrain{number}", faces, wide_crop, size=WIDE_PX)
+            for number, faces in enumerate(sets)
+        ]
         torch.manual_seed(self.settings.seed)
         net = build(self.settings.recipe, self.settings.depth)
         training = Pretraining(net, arrays, state, self.settings.seed)
         if state.is_file():
             training.resume()
-        seconds = self.settings.minutes * 60 * PRETRAIN_SHARE
+        seconds = self.settings.minutes * 60 * self.plan.pretraining_share
         try:
             steps = SMOKE_STEPS if self.settings.smoke else None
-            self.say(training.run(seconds, steps, self.progress))
+            self.say(training.run(seconds, steps, self.progress, self.say))
         except KeyboardInterrupt:
             training.save()
             raise
         save(path, net.encoder.state_dict())
         state.unlink()
+
+    def _others(self, limit: int | None) -> list[list[AnnotatedFace]]:
+        """Return the faces to pretrain on, a list for each number of points."""
+        sets = []
+        for points, layout in OTHERS[self.settings.recipe]:
+            with contextlib.suppress(NoFacesError):
+                faces = recipe_data.faces_of(self.settings.data, points, layout)
+                sets.append(recipe_data.split(faces, self.settings.seed, limit).train)
+        return sets
 
     def _train(self, number: int, trunk: str, *arrays: recipe_data.Arrays) -> None:
         name = trunk if trunk in ("random", "own") else f"published{number}"
@@ -142,7 +161,13 @@ class RecipeRun:
         net.start_at(torch.from_numpy(arrays[0].points))
         start_s = time.monotonic()
         features = [
-            cached_features(net, part.images, folder / f"{kind}.features.npy", self.progress)
+            cached_features(
+                net,
+                part.images,
+                folder / f"{kind}.features.npy",
+                self.progress,
+                exact=kind == "held_out",
+            )
             for kind, part in zip(("train", "validation", "held_out"), arrays, strict=True)
         ]
         self.say(f"{name}: features in {time.monotonic() - start_s:.0f} s")
@@ -154,7 +179,7 @@ class RecipeRun:
             training.resume()
         seconds = self.settings.minutes * 60 / len(self.settings.trunks)
         if "own" in self.settings.trunks:
-            seconds *= 1 - PRETRAIN_SHARE
+            seconds *= 1 - self.plan.pretraining_share
         epochs = SMOKE_EPOCHS if self.settings.smoke else self.plan.epochs
         try:
             outcome = training.run(seconds, epochs, self.progress)

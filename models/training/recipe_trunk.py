@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,24 +10,18 @@ import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ...pipeline.errors import WeightsError
-from .recipe_checkpoint import load_encoder, read_checkpoint, save
+from .recipe_checkpoint import load_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .recipe_data import Arrays
     from .recipe_network import TransferNet
 
 F16 = NDArray[np.float16]
-SMALL_PX = 112  # most of the pretraining sees small crops: they cost a quarter
-SMALL_SHARE = 0.6
-PRETRAIN_RATE, PRETRAIN_BATCH = 1e-3, 16
 FEATURE_BATCH, CALIBRATION = 8, 48
-SAVE_EVERY_S = 60.0
 
 
 def rgb_tensor(images: NDArray[np.uint8]) -> Tensor:
@@ -55,85 +48,6 @@ def calibrate(net: TransferNet, images: NDArray[np.uint8]) -> None:
         norm.eval()
 
 
-class Pretraining:
-    """Train an encoder from nothing on the points of another data set; resumes from `path`."""
-
-    def __init__(self, net: TransferNet, arrays: Arrays, path: Path, seed: int) -> None:
-        self.net, self.arrays, self.path, self.seed = net, arrays, path, seed
-        width = net.encoder.features(net.normalise(_blank(net.recipe.size))).shape[1]
-        self.head = nn.Linear(width, 2 * arrays.points.shape[1])
-        parameters = [*net.encoder.parameters(), *self.head.parameters()]
-        self.optimiser = torch.optim.AdamW(parameters, lr=PRETRAIN_RATE, weight_decay=0.01)
-        self.spent_s, self.step = 0.0, 0
-        mean = torch.from_numpy(arrays.points).mean(dim=0) / net.recipe.size
-        with torch.no_grad():
-            self.head.weight.mul_(0.1)
-            self.head.bias.copy_(mean.flatten())
-
-    def resume(self) -> None:
-        """Continue from what an earlier run left."""
-        state = read_checkpoint(self.path)
-        try:
-            self.net.encoder.load_state_dict(state["encoder"])
-            self.head.load_state_dict(state["head"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.spent_s, self.step = float(state["spent_s"]), int(state["step"])
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise WeightsError(f"{self.path} is no state of this pretraining") from error
-
-    def save(self) -> None:
-        """Write all that `resume` needs."""
-        state = {
-            "encoder": self.net.encoder.state_dict(),
-            "head": self.head.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "spent_s": self.spent_s,
-            "step": self.step,
-        }
-        save(self.path, state)
-
-    def run(self, seconds: float, most_steps: int | None, progress: Callable[[float], None]) -> str:
-        """Train for so many seconds altogether; returns a line about the outcome."""
-        rng = np.random.default_rng(self.seed + self.step)
-        saved_s, error = self.spent_s, float("nan")
-        self.net.encoder.train()
-        while self.spent_s < seconds and (most_steps is None or self.step < most_steps):
-            start_s = time.monotonic()
-            small = self.spent_s < SMALL_SHARE * seconds
-            value = self._update(rng, SMALL_PX if small else self.net.recipe.size)
-            error = value if np.isnan(error) else 0.95 * error + 0.05 * value
-            self.spent_s += time.monotonic() - start_s
-            progress(min(self.spent_s / seconds, 1.0))
-            if self.spent_s - saved_s > SAVE_EVERY_S:
-                self.save()
-                saved_s = self.spent_s
-        self.net.encoder.eval()
-        self.save()
-        return f"own encoder: {self.step} steps, {self.spent_s / 60:.1f} minutes, L1 {error:.4f}"
-
-    def _update(self, rng: np.random.Generator, size: int) -> float:
-        rows = np.sort(rng.choice(len(self.arrays.images), PRETRAIN_BATCH))
-        rgb = rgb_tensor(self.arrays.images[rows])
-        if size != rgb.shape[-1]:
-            rgb = functional.interpolate(rgb, (size, size), mode="area")
-        truth = torch.from_numpy(self.arrays.points[rows]).flatten(1) / self.net.recipe.size
-        loss = functional.l1_loss(
-            self.head(self.net.encoder.features(self.net.normalise(rgb))), truth
-        )
-        for group in self.optimiser.param_groups:
-            group["lr"] = PRETRAIN_RATE * min(1.0, (self.step + 1) / 100)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.net.encoder.parameters(), 1.0)
-        self.optimiser.step()
-        self.step += 1
-        return float(loss.detach())
-
-
-def _blank(size: int) -> Tensor:
-    return torch.zeros(1, 3, size, size)
-
-
 def set_encoder(net: TransferNet, trunk: str, own: Path, images: NDArray[np.uint8]) -> None:
     """Give `net` the encoder called `trunk`: random, own (pretrained at `own`) or a checkpoint."""
     if trunk == "random":
@@ -142,13 +56,27 @@ def set_encoder(net: TransferNet, trunk: str, own: Path, images: NDArray[np.uint
         load_encoder(net.encoder, str(own) if trunk == "own" else trunk)
 
 
+def computes_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 faster than float32."""
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
 def cached_features(
-    net: TransferNet, images: NDArray[np.uint8], path: Path, progress: Callable[[float], None]
+    net: TransferNet,
+    images: NDArray[np.uint8],
+    path: Path,
+    progress: Callable[[float], None],
+    *,
+    exact: bool = True,
 ) -> F16:
     """Return the frozen part's output (N, ...) for all crops, computed once and kept at `path`.
 
-    A run that was stopped half way continues at the first crop that is missing.
+    A run that was stopped half way continues at the first crop that is missing. Not `exact` may
+    compute in bfloat16 where that is faster: good enough to learn from, not to judge by.
     """
+    bfloat16 = not exact and computes_bfloat16()
+    net.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     note = path.with_suffix(".json")
     done = int(json.loads(note.read_text(encoding="utf-8"))) if note.is_file() else 0
     with torch.inference_mode():
@@ -160,9 +88,10 @@ def cached_features(
     if features.shape != shape:
         raise WeightsError(f"{path} is of another run: choose another folder")
     for start in range(done, len(images), FEATURE_BATCH):
-        with torch.inference_mode():
-            part = net.frozen(rgb_tensor(images[start : start + FEATURE_BATCH])).clamp(-6e4, 6e4)
-        features[start : start + FEATURE_BATCH] = part.numpy()
+        rgb = rgb_tensor(images[start : start + FEATURE_BATCH])
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            part = net.frozen(rgb.contiguous(memory_format=torch.channels_last))
+        features[start : start + FEATURE_BATCH] = part.float().clamp(-6e4, 6e4).numpy()
         progress(min(start + FEATURE_BATCH, len(images)) / len(images))
         if start // FEATURE_BATCH % 16 == 15 or start + FEATURE_BATCH >= len(images):
             features.flush()

@@ -55,6 +55,9 @@ def run(
     """
     if not options.data.is_dir():
         raise AnnotationError(f"{options.data}: no such folder")
+    if options.resume:
+        for path in sorted(options.out.rglob("*.pt")):
+            read_checkpoint(path)  # what cannot be continued is better told before the data is read
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     kinds = {"landmarks": _landmarks, "detector": _detector}

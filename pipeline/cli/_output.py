@@ -110,7 +110,8 @@ def fail(error: BaseException, output: Output) -> int:
 def _explain(error: BaseException) -> tuple[str, int]:
     from ..errors import VidfilterError
 
-    if isinstance(error, Terminated):
+    # click hides what ended a command behind an error of its own.
+    if isinstance(error, Terminated) or isinstance(error.__cause__, Terminated):
         return "terminated", TERMINATED
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return "interrupted", INTERRUPTED

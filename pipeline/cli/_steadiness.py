@@ -61,6 +61,15 @@ def command(console: Output, /, pictures: tuple[Path, ...], seeds: int, **option
     console.result(_text(result), result)
 
 
+def measure(picture: Path | None, model: str) -> dict[str, Any]:
+    """Return the figures of one picture, or of the rendered face, by the whole protocol."""
+    judge = training("evaluate_steadiness")
+    options = {"seconds": judge.SECONDS, "steadiness": None, "model": model}
+    run = _Run(judge, picture, options)
+    list(run.measure(judge.SEEDS))
+    return run.figures
+
+
 class _Run:
     """The measurement of one picture, through the stages."""
 

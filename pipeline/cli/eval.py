@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ._card import command as card
 from ._eval_detect import detect
+from ._judging import NAMES, SCHEMES, end_to_end, load_network, points_of
 from ._output import Output, output_options
 from ._steadiness import command as steadiness
 from ._training import progress_bar, refuse_existing, training
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _PATH = click.Path(path_type=Path)
-_NAMES = {"landmarks68": "ibug68", "landmarks194": "helen194"}
-_SCHEMES = {68: "ibug68", 194: "helen194"}
 _FILES = ("report.json", "errors.png", "faces.png")
 
 
@@ -29,6 +25,7 @@ def command() -> None:
 
 
 command.add_command(steadiness)
+command.add_command(card)
 
 
 @command.command("landmarks")
@@ -67,21 +64,21 @@ def landmarks(
     if out is not None:
         plots = training("evaluate_plots", "matplotlib")
         refuse_existing([out / name for name in _FILES], overwrite=overwrite)
-    model = _NAMES.get(model or "", model)
+    model = NAMES.get(model or "", model)
     wanted = int(points) if points else None
-    network = _network(model, wanted) if model else None
+    network = load_network(model, wanted) if model else None
     if network is not None and wanted is None:
-        wanted = _points_of(network)
+        wanted = points_of(network)
     faces = training("evaluate_data").find_faces(data, wanted, images, held_out_only=held_out)
     count = len(faces[0].points_px)
-    model = model or _SCHEMES[count]
-    network = network or _network(model, count)
+    model = model or SCHEMES[count]
+    network = network or load_network(model, count)
     judge = training("evaluate_landmarks")
     with progress_bar(console, "judging", len(faces)) as done:
         if protocol == "crop":
             found = judge.crop_protocol(network, faces, progress=done)
         else:
-            found = _end_to_end(faces, model, judge, done)
+            found = end_to_end(faces, model, judge, done)
     figures = judge.report(faces, found, network.scheme)
     facts = {
         "data": str(data),
@@ -100,59 +97,6 @@ def landmarks(
         plots.contact_sheet(faces, found, errors, out / _FILES[2])
         console.say(f"wrote {', '.join(str(out / name) for name in _FILES)}")
     console.result(_text(result), result)
-
-
-def _network(model: str, points: int | None) -> Any:
-    """Load a network; ConfigError where it finds other points than are asked for."""
-    from ..errors import ConfigError
-    from ..registry import module
-
-    weights = Path(model) if model.endswith(".onnx") else model
-    network = module("models", "landmarks").LandmarkModel(weights)
-    if points is not None and _points_of(network) != points:
-        raise ConfigError(f"{model} finds {_points_of(network)} points, not {points}")
-    return network
-
-
-def _points_of(network: Any) -> int:
-    from ..registry import module
-
-    return int(module("models", "topology").topology(network.scheme).points)
-
-
-def _end_to_end(faces: Any, model: str, judge: Any, progress: Callable[[float], None]) -> Any:
-    """Return the points (N, K, 2) that `analyze` would find nearest each truth."""
-    import numpy as np
-
-    with tempfile.TemporaryDirectory(prefix="vidfilter-eval-") as name:
-        places: dict[Path, str] = {}
-        for face in faces:
-            path = face.image.resolve()
-            if path not in places:
-                places[path] = f"{len(places):07d}{path.suffix}"
-                (Path(name) / places[path]).symlink_to(path)
-        seen: dict[str, list[Any]] = {}
-        for number, frame in enumerate(_run(Path(name), model), 1):
-            points = [face.landmarks_px for face in frame.faces]
-            seen[frame.tags["file"]] = [found for found in points if found is not None]
-            progress(number * len(faces) / len(places))
-    rows = [judge.nearest(face, seen.get(places[face.image.resolve()], ())) for face in faces]
-    return np.stack(rows)
-
-
-def _run(folder: Path, model: str) -> Any:
-    from ..runner import Pipeline
-    from ..spec import PipelineSpec, StageSpec
-
-    properties: dict[str, dict[str, Any]] = {
-        "capture": {"source": str(folder)},
-        "detect": {},
-        "landmarks": {"model": model},
-        "smooth": {},
-        "appsink": {},
-    }
-    stages = tuple(StageSpec(name, name, values) for name, values in properties.items())
-    return Pipeline(PipelineSpec(stages)).frames()
 
 
 def _text(result: dict[str, Any]) -> str:

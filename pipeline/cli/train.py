@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._output import Output, output_options
+from ._output import Output, Terminated, output_options
 from ._training import progress_bar, training
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PATH = click.Path(path_type=Path)
 _RECIPES = ("landmarks", "detector", "facenet194", "resnet68")
@@ -50,9 +56,26 @@ def command(console: Output, /, trunks: tuple[str, ...], depth: str, **options: 
     """
     train = training("train", "torch", "onnx")
     asked = train.Options(**options, trunks=trunks or ("own",), depth=int(depth))
-    with progress_bar(console, f"training {asked.recipe}", 1.0) as show:
+    with progress_bar(console, f"training {asked.recipe}", 1.0) as show, _term_as_ctrl_c():
         result = train.run(asked, console.say, show)
     console.result(_text(result), result)
+
+
+@contextlib.contextmanager
+def _term_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM stop a run as Ctrl-C does: with its state saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _text(result: dict[str, Any]) -> str:

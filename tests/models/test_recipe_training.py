@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -63,13 +64,14 @@ def test_points_stay_on_what_they_mark(recipe: str, size: int, tmp_path: Path) -
 def test_arrays_are_written_once_and_never_mixed_up(tmp_path: Path) -> None:
     picture, face = dotted_face(tmp_path)
     cv2.imwrite(str(face.image), picture)
-    made = recipe_data.prepare(tmp_path, "train", [face], 64, 0, 3, "facenet194")
+    draw = partial(recipe_data.training_crop, "facenet194")
+    made = recipe_data.prepare(tmp_path, "train", [face], 64, 0, 3, draw)
     assert made.images.shape == (3, 64, 64, 3)
     assert made.points.shape == (3, 68, 2)
-    again = recipe_data.prepare(tmp_path, "train", [face], 64, 0, 3, "facenet194")
+    again = recipe_data.prepare(tmp_path, "train", [face], 64, 0, 3, draw)
     np.testing.assert_array_equal(made.images, again.images)
     with pytest.raises(ConfigError, match="another run"):
-        recipe_data.prepare(tmp_path, "train", [face], 64, 1, 3, "facenet194")
+        recipe_data.prepare(tmp_path, "train", [face], 64, 1, 3, draw)
 
 
 def test_no_person_is_both_trained_on_and_judged_by(tmp_path: Path) -> None:
