@@ -90,9 +90,9 @@ class Detect(stage.Transform):
         self._detector: Any = None
         self._cuts, self._still = CutDetector(), StillFaces()
         self._to_look = 0
-        self._long_side = self._size_between = 0
+        self._long_side = 0
         self._min_score = self._weak_score = 0.0
-        self._settings: dict[str, Any] = {}
+        self._tags: dict[str, Any] = {}  # what every frame gets until the next look
         self._colour = False
 
     def start(self, caps: Caps) -> Caps:
@@ -105,11 +105,12 @@ class Detect(stage.Transform):
             self._weak_score = WEAK * self._min_score
         self._colour = getattr(self._detector, "colour", False)
         sha256 = self._detector.model.sha256
-        self._settings = {"detect": {**self.params.model_dump(), "sha256": sha256}}
+        settings = {"detect": {**self.params.model_dump(), "sha256": sha256}}
+        self._tags = {"sure_score": self._min_score, "settings": settings}
         self.context.tag("model_sha256", sha256)
         self._cuts, self._still = CutDetector(), StillFaces()
         self._to_look = 0
-        self._long_side = self._size_between = self._base_size()
+        self._long_side = self._base_size()
         return caps
 
     def process(self, frame: Frame) -> Frame:
@@ -124,16 +125,10 @@ class Detect(stage.Transform):
                 found, pictures = self._living(frame, found, cut)
             self._to_look = self.params.every
             self._long_side = self._next_size(frame, self._sure(found))
-            self._size_between = self._long_side if self._sure(found) else self._base_size()
+            between = self._long_side if self._sure(found) else self._base_size()
+            self._tags["look"] = partial(self._look, between, self._still.still())
         self._to_look -= 1
-        tags = {
-            **frame.tags,
-            "candidates": found,
-            "sure_score": self._min_score,
-            "look": partial(self._look, self._size_between, self._still.still()),
-            "still": pictures,
-            "settings": self._settings,
-        }
+        tags = {**frame.tags, **self._tags, "candidates": found, "still": pictures}
         return frame.with_(faces=self._sure(found or ()), discontinuity=cut, tags=tags)
 
     def _sure(self, faces: tuple[Face, ...]) -> tuple[Face, ...]:
