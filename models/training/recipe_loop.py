@@ -76,6 +76,7 @@ class EndTraining:
         """Train until the validation error stalls; returns a line about the outcome."""
         saved_s = self.spent_s
         patience = self.net.recipe.patience
+        self.save()  # a folder that cannot be written to is told now, not after half a minute
         while self.epoch < epochs and self.stale < patience and self.spent_s < seconds:
             start_s = time.monotonic()
             self._train_epoch()
