@@ -19,6 +19,8 @@ MULTIPLE = 32
 MAX_LOG_SIZE = 5.0
 NMS_IOU = 0.45
 MERGE_IOU = 0.7
+WITNESS_IOU, WITNESSES = 0.55, 16
+LOWEST = 0.05  # weaker cells bear no witness
 MIN_CANDIDATES = 200  # cells looked at, or four for each face asked for
 MILD_SCALE = 0.6  # from here on plain interpolation, five times faster, aliases little
 
@@ -92,21 +94,21 @@ class FaceDetector:
         inverse = self._fill(luma, long_side)
         (rows,) = self.model.session.run(None, {self.model.input_name: self._canvas})
         rows = rows[0]
-        picked = np.flatnonzero(rows[:, 0] > _logit(limit))
+        if not (rows[:, 0] > _logit(limit)).any():
+            return _NONE
+        picked = np.flatnonzero(rows[:, 0] > _logit(min(limit, LOWEST)))
         most = max(MIN_CANDIDATES, 4 * max_faces)
         if len(picked) > most:
             picked = picked[np.argpartition(-rows[picked, 0], most)[:most]]
-        if not len(picked):
-            return _NONE
         picked = picked[np.argsort(-rows[picked, 0], kind="stable")]
         boxes, keypoints = decode(rows[picked], self._cells[picked])
         scores = 1 / (1 + np.exp(-rows[picked, 0]))
-        boxes, kept = merge(boxes, scores, max_faces)
+        boxes, scores, kept = merge(boxes, scores, max_faces, limit)
         height, width = luma.shape
         edge = np.array([width, height], np.float32)
         boxes = to_picture(boxes.reshape(-1, 2, 2), inverse).clip(0, edge)
         points = to_picture(keypoints[kept], inverse)
-        return Detections(boxes.reshape(-1, 4), scores[kept], points)
+        return Detections(boxes.reshape(-1, 4), scores, points)
 
     def _fill(self, luma: NDArray[np.uint8], long_side: int) -> tuple[float, float]:
         """Put the scaled picture into the network's input; return picture px per canvas px."""
@@ -165,17 +167,31 @@ def decode(rows: Array, cells: Array) -> tuple[Array, Array]:
     return boxes, np.asarray(points, np.float32)
 
 
-def merge(boxes: Array, scores: Array, max_faces: int) -> tuple[Array, NDArray[np.intp]]:
-    """Suppress weaker boxes of the same face, best first; return boxes (M, 4) and their rows.
+def merge(
+    boxes: Array, scores: Array, max_faces: int, min_score: float
+) -> tuple[Array, Array, NDArray[np.intp]]:
+    """Suppress weaker boxes of a face; return boxes (M, 4), scores (M,) and rows, best first.
 
-    Each box left is the score-weighted mean of those that overlap it by MERGE_IOU or more.
+    `scores` fall. Each box left is the score-weighted mean of those that overlap it by MERGE_IOU or
+    more. Half of its score is its own, half the mean of the WITNESSES best that overlap it by
+    WITNESS_IOU: many cells agree on a face, few on what only resembles one. Boxes that score less
+    than `min_score` then are dropped.
     """
-    corner_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
-    kept = cv2.dnn.NMSBoxes(corner_size.tolist(), scores.tolist(), 0.0, NMS_IOU)
-    rows = np.asarray(kept, np.intp).reshape(-1)[:max_faces]
-    weights = np.where(_pairwise_iou(boxes[rows], boxes) >= MERGE_IOU, scores, 0)
+    able = int(np.count_nonzero(scores >= min_score))
+    corner_size = np.concatenate([boxes[:able, :2], boxes[:able, 2:] - boxes[:able, :2]], 1)
+    kept = cv2.dnn.NMSBoxes(corner_size.tolist(), scores[:able].tolist(), 0.0, NMS_IOU)
+    rows = np.asarray(kept, np.intp).reshape(-1)
+    shared = _pairwise_iou(boxes[rows], boxes)
+    witnesses = np.where(shared >= WITNESS_IOU, scores, 0)
+    if witnesses.shape[1] > WITNESSES:
+        witnesses = -np.partition(-witnesses, WITNESSES, axis=1)[:, :WITNESSES]
+    final = np.asarray(0.5 * scores[rows] + 0.5 / WITNESSES * witnesses.sum(1), np.float32)
+    weights = np.where(shared >= MERGE_IOU, scores, 0)
     weights /= weights.sum(1, keepdims=True)
-    return np.asarray(weights @ boxes, np.float32), rows
+    means = np.asarray(weights @ boxes, np.float32)
+    order = np.argsort(-final, kind="stable")
+    order = order[final[order] >= min_score][:max_faces]
+    return means[order], final[order], rows[order]
 
 
 def to_picture(points: Array, scale: tuple[float, float]) -> Array:

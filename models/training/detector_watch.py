@@ -78,8 +78,9 @@ def _judge(net: DetectorNet, canvas: Canvas) -> Picture:
     picked = np.argsort(-scores, kind="stable")[:MAX_FINDS]
     picked = picked[scores[picked] > LOWEST_SCORE]
     cells = grid(*canvas.luma.shape).numpy()
-    boxes, kept = merge(decode(rows[picked], cells[picked])[0], scores[picked], MAX_FINDS)
+    boxes = decode(rows[picked], cells[picked])[0]
+    boxes, scores, _ = merge(boxes, scores[picked], MAX_FINDS, LOWEST_SCORE)
     truth = np.concatenate([canvas.boxes, canvas.ignored])
     counted = box_sizes(truth) >= SMALLEST_PX
     counted[len(canvas.boxes) :] = False
-    return Picture(boxes, scores[picked][kept], truth, counted, SMALLEST_PX)
+    return Picture(boxes, scores, truth, counted, SMALLEST_PX)

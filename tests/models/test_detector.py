@@ -86,6 +86,17 @@ def test_max_faces_keeps_the_best(detector: FaceDetector) -> None:
     np.testing.assert_allclose(best.boxes_xyxy_px, every.boxes_xyxy_px[:1], atol=0.01)
 
 
+def test_a_face_scores_the_same_whatever_else_is_asked_for(
+    detector: FaceDetector, portrait: np.ndarray
+) -> None:
+    usual = detector.detect(portrait).scores[0]
+    low = detector.detect(portrait, min_score=0.02)
+    high = detector.detect(portrait, min_score=float(usual) - 0.01, max_faces=1)
+    assert low.scores[0] == high.scores[0] == usual
+    assert (low.scores >= 0.02).all()
+    assert len(detector.detect(portrait, min_score=float(usual) + 0.01)) == 0
+
+
 def test_sizes_do_not_leak_between_calls(detector: FaceDetector, portrait: np.ndarray) -> None:
     fresh = detector.detect(portrait)
     detector.detect(np.full((90, 400), 255, np.uint8), long_side=480)
