@@ -68,22 +68,24 @@ def crop_from_landmarks(
     landmarks_px (K, 2) in picture px; `left_eye` and `right_eye` index the points of the eye on
     the left and on the right of an upright picture.
     """
-    # As complex numbers and by bare reductions: this runs for every face and frame.
-    points = np.array(landmarks_px, np.float64, order="C").view(np.complex128)
-    across = _middle(points[right_eye]) - _middle(points[left_eye])
+    # Plain numbers: this comes right before and after the network, which leaves the caches to
+    # nobody else, and each call into numpy would then cost more than the loop over the points.
+    points = [complex(x, y) for x, y in landmarks_px.tolist()]
+    across = _middle(points, right_eye) - _middle(points, left_eye)
     angle = cmath.phase(across)
     turn = cmath.rect(1.0, angle)
-    points *= turn.conjugate()
-    upright = points.view(np.float64)
-    left, top = np.minimum.reduce(upright).tolist()
-    right, bottom = np.maximum.reduce(upright).tolist()
+    back = turn.conjugate()
+    upright = [point * back for point in points]
+    xs, ys = [p.real for p in upright], [p.imag for p in upright]
+    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
     side = SIDE_PER_EXTENT * max(right - left, bottom - top, 1.0)
     middle = complex((left + right) / 2, (top + bottom) / 2) * turn
     return Crop(middle.real, middle.imag, side, angle)
 
 
-def _middle(points: NDArray[np.complex128]) -> complex:
-    return complex(np.add.reduce(points, axis=None)) / len(points)
+def _middle(points: list[complex], indices: NDArray[np.integer]) -> complex:
+    middle: complex = sum(points[index] for index in indices.tolist()) / len(indices)
+    return middle
 
 
 def follow_crop(previous: Crop, wanted: Crop, slack: float = SLACK) -> Crop:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..pipeline.errors import InferenceError, WeightsError
 from .colour_crops import cut_rgb
 from .crops import Crop, crop_from_box, crop_from_landmarks
-from .detector import hand_drawn_from_tight, tight_box_from_detection
+from .detector import TIGHT_TO_HAND_DRAWN, tight_box_from_detection
 from .reduce194 import ibug68_from_helen194
 from .runtime import load_model
 from .topology import topology
@@ -28,6 +28,8 @@ F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 # The networks shipped, by the scheme of their points.
 SHIPPED = {"ibug68": "landmarks68", "helen194": "landmarks194"}
+
+_TO_HAND_DRAWN = TIGHT_TO_HAND_DRAWN.tolist()
 
 UNSEEN, SEEN = 0.3, 0.5  # mean visibility
 
@@ -116,7 +118,13 @@ class LandmarkModel:
 
     def face_box(self, tight_box: NDArray[np.floating]) -> F32:
         """Return the box (4,) that the detector would draw for the tight one of a face's points."""
-        return hand_drawn_from_tight(np.asarray(tight_box, np.float32))
+        x0, y0, x1, y1 = tight_box.tolist()
+        width, height = x1 - x0, y1 - y0
+        left, top, right, bottom = _TO_HAND_DRAWN
+        return np.array(
+            (x0 + left * width, y0 + top * height, x1 + right * width, y1 + bottom * height),
+            np.float32,
+        )
 
     def as_ibug68(self, points_px: F32) -> F32 | NDArray[np.float64]:
         """Return points (K, 2) as 68, roughly where the scheme is another."""
@@ -139,7 +147,7 @@ def _trust(visibility: F32) -> float:
     A head from behind, or a face behind a hand, may well look like a face to `presence`, but the
     network then expects large errors everywhere; of real faces hardly any falls below `SEEN`.
     """
-    mean = float(np.add.reduce(visibility)) / len(visibility)
+    mean: float = sum(visibility.tolist()) / len(visibility)
     return min(max((mean - UNSEEN) / (SEEN - UNSEEN), 0.0), 1.0)
 
 

@@ -66,15 +66,22 @@ class Track:
         since_s = min(time_s - self.seen_s, 0.3)
         return x * since_s, y * since_s
 
-    def move(self, seen: Sighting, time_s: float) -> None:
-        """Take the next sighting of a face in sight."""
-        old, dt_s = self.centre, max(time_s - self.seen_s, 1e-3)
-        self.place(seen, time_s)
-        self.velocity += (1 - VELOCITY_MEMORY) * ((self.centre - old) / dt_s - self.velocity)
+    def move(self, seen: Sighting, time_s: float, box: F64 | None = None) -> None:
+        """Take the next sighting of a face in sight, and its tight box where it is known."""
+        # Plain numbers: right after the network each call into numpy finds the caches empty.
+        x0, y0, x1, y1 = self.box.tolist()
+        dt_s = max(time_s - self.seen_s, 1e-3)
+        self.place(seen, time_s, box)
+        new_x0, new_y0, new_x1, new_y1 = self.box.tolist()
+        vx, vy = self.velocity.tolist()
+        vx += (1 - VELOCITY_MEMORY) * ((new_x0 + new_x1 - x0 - x1) / 2 / dt_s - vx)
+        vy += (1 - VELOCITY_MEMORY) * ((new_y0 + new_y1 - y0 - y1) / 2 / dt_s - vy)
+        self.velocity[:] = vx, vy
 
-    def place(self, seen: Sighting, time_s: float) -> None:
+    def place(self, seen: Sighting, time_s: float, box: F64 | None = None) -> None:
         """Take a sighting as such, without thinking of motion."""
-        self.seen, self.seen_s, self.box = seen, time_s, tight_box(seen.points_px)
+        self.seen, self.seen_s = seen, time_s
+        self.box = tight_box(seen.points_px) if box is None else box
 
 
 def tight_box(points_px: F32) -> F64:

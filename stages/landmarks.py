@@ -21,6 +21,7 @@ from ._association import SAME_FACE_IOU, Sighting, Track, TrackBook, box_size, i
 
 if TYPE_CHECKING:
     from ..pipeline.caps import Caps
+    from ._association import F64
 
 MAX_GAP_S = 0.5  # after a longer gap between frames, faces may be anywhere
 PASSES, HOPELESS = 4, 0.02  # for a new face; what looks like none at first gets no second pass
@@ -120,10 +121,11 @@ class Landmarks(stage.Transform):
         crops = [self._crop(track, now) for track in tracks]
         gone = []
         for track, seen in zip(tracks, self._sightings(frame, crops), strict=True):
-            if seen.presence < KEEP * self.params.min_presence or not _likely(track, seen, frame):
+            box = tight_box(seen.points_px)
+            if seen.presence < KEEP * self.params.min_presence or not _likely(track, box, frame):
                 gone.append(track)
             else:
-                track.move(seen, now)
+                track.move(seen, now, box)
         self._book.lose(gone)
         doubles = [] if alone else self._book.duplicates(expected)
         self._book.lose(doubles)
@@ -258,9 +260,9 @@ class Landmarks(stage.Transform):
         )
 
 
-def _likely(track: Track, seen: Sighting, frame: Frame) -> bool:
+def _likely(track: Track, box: F64, frame: Frame) -> bool:
     """Return whether a face can have moved so since the frame before, and is in the picture."""
-    x0, y0, x1, y1 = tight_box(seen.points_px).tolist()
+    x0, y0, x1, y1 = box.tolist()
     size, old_size = max(x1 - x0, y1 - y0, 1.0), box_size(track.box)
     if not 1 / MAX_GROWTH < size / old_size < MAX_GROWTH:
         return False
