@@ -30,6 +30,7 @@ ALONE = 0.3  # so is one in a picture that stands alone: no later frame will sho
 EAGER_S, PATIENT_S = 0.3, 0.1  # after a loss look at every frame for so long, then so often
 MAX_GROWTH = 1.5  # more in one frame is no motion but a mistake
 NOTABLE_SHIFT = 0.03  # smaller motion is not extrapolated: it would only shake the crop
+LIKELY = 0.7  # of the sure score; finds from here on count if the network is `SURE` of a face
 MISSED_LOOKS, SURE = 3, 0.9  # so many looks may miss a face that is not quite sure
 
 
@@ -183,20 +184,28 @@ class Landmarks(stage.Transform):
         self._book.lose([t for t in self._book.visible if _doubtful(t, self._believed)])
         room = self.params.max_faces - len(self._book.visible)
         sure = frame.tags.get("sure_score", 0.0)
+        needed = [self._needed(face, sure) for face in candidates]  # presence, to be believed
         new = [
-            face
-            for face, track in zip(candidates, known, strict=True)
-            if track is None and (face.score >= sure or self._book.misses(face.box_xyxy_px))
+            (face, presence)
+            for face, track, presence in zip(candidates, known, needed, strict=True)
+            if track is None and presence <= 1.0
         ][:room]
         taken = [track.box for track in self._book.visible]
         arrivals = []
-        for seen in self._locate(frame, new):
+        located = self._locate(frame, [face for face, _ in new])
+        for (_, presence), seen in zip(new, located, strict=True):
             box = tight_box(seen.points_px)
             free = all(iou(box, other) < SAME_FACE_IOU for other in taken)
-            if free and seen.presence >= self.params.min_presence:
+            if free and seen.presence >= presence:
                 taken.append(box)
                 arrivals.append(seen)
         self._book.admit(arrivals, now)
+
+    def _needed(self, face: Face, sure: float) -> float:
+        """Return the presence that makes a find a newcomer; above 1 for none."""
+        if face.score >= sure or self._book.misses(face.box_xyxy_px):
+            return self.params.min_presence
+        return max(SURE, self.params.min_presence) if face.score >= LIKELY * sure else 2.0
 
     def _locate(self, frame: Frame, faces: list[Face]) -> list[Sighting]:
         """Find the points of detected faces in several passes, each cut around the last points.

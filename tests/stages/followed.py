@@ -64,7 +64,7 @@ class World:
         faces = [] if number_of(luma) in self.blind else self.truth(luma)
         scores = np.linspace(0.99, 0.3, 8, dtype=np.float32)[: len(faces)]
         if number_of(luma) in self.weak:
-            scores = scores * np.float32(0.4)
+            scores = scores * np.float32(0.3)
         keep = scores >= min_score
         points = np.array(faces, np.float32).reshape(-1, 68, 2)[keep]
         tight = np.concatenate((points.min(axis=1), points.max(axis=1)), axis=1)

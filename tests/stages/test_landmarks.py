@@ -98,6 +98,20 @@ def test_a_weak_find_counts_only_where_somebody_was_just_lost(watch: Any) -> Non
     assert ids(watch(World([[at(300, 150)]] * 20, weak=set(range(20))))) == [[]] * 20
 
 
+@pytest.mark.parametrize(("presence", "expected"), [(0.97, 5), (0.7, 2)])
+def test_a_likely_find_counts_where_the_network_is_sure(
+    context: Any, monkeypatch: pytest.MonkeyPatch, presence: float, expected: int
+) -> None:
+    world = World([[at(60 + 130 * k, 150, 40) for k in range(5)]])  # scores fall from 0.99 to 0.6
+    install(world, monkeypatch)
+    seen = World._seen
+    monkeypatch.setattr(World, "_seen", lambda *args: (seen(*args)[0], presence))
+    detect, points = stages(context)
+    frame = detect.process(world.frame(0))
+    frame = frame.with_(tags={**frame.tags, "sure_score": 0.84})
+    assert len(points.process(frame).faces) == expected
+
+
 def test_the_search_for_one_face_does_not_cost_another(watch: Any) -> None:
     both, alone = [at(150, 150), at(450, 150)], [at(150, 150)]
     world = World([both] * 10 + [alone] * 20, blind=set(range(11, 30)))
