@@ -17,7 +17,7 @@ from .recipe_augment import WIDE_PX, vary
 from .recipe_checkpoint import read_checkpoint, save
 from .recipe_loop import SCHEMES
 from .recipe_trunk import computes_bfloat16, rgb_tensor
-from .resnet import Bottleneck
+from .resnet import Bottleneck, ResNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 RATE, LAST_RATE, WARM_UP, DECAY = 1e-3, 0.01, 100, 0.02
 SAVE_EVERY_S = 120.0
-JUDGED = 96
+LEVEL, LEVEL_OF = 0.45, 64  # mean of the pooled features, as of published encoders; crops to tell
 
 
 class Pretraining:
@@ -111,6 +111,19 @@ class Pretraining:
         self.net.encoder.eval()
         self.save()
         return f"own encoder: {self.step} steps, {self.spent_s / 60:.1f} minutes, L1 {error:.4f}"
+
+    def level(self) -> None:
+        """Bring the pooled features of a ResNet to the scale of a published encoder's.
+
+        The end starts from small weights, and its rate was chosen for features of that scale.
+        """
+        if not isinstance(self.net.encoder, ResNet):
+            return
+        rng, size = np.random.default_rng(self.seed), self.net.recipe.size
+        pooled = [
+            self._features(rgb_tensor(self._draw(0, 8, size, rng)[0])) for _ in range(LEVEL_OF // 8)
+        ]
+        self.net.encoder.scale_features(LEVEL / max(float(torch.cat(pooled).mean()), 1e-6))
 
     def _plan(self, share: float) -> tuple[int, int]:
         """Return the side of the crops and the batch at a share 0..1 of the time."""

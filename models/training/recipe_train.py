@@ -139,6 +139,8 @@ class RecipeRun:
         except KeyboardInterrupt:
             training.save()
             raise
+        with torch.inference_mode():
+            training.level()
         save(path, net.encoder.state_dict())
         state.unlink()
 

@@ -62,6 +62,22 @@ class ResNet(nn.Module):
             x = layer(x)  # type: ignore[operator]  # set by name
         return x.mean(dim=(2, 3))
 
+    def scale_features(self, factor: float) -> None:
+        """Multiply the pooled features by `factor`, and change nothing else about them.
+
+        Only the last group of blocks changes: the first block's output, what the others add to
+        it, and the statistics by which these read it.
+        """
+        first, *rest = self.layer4
+        for norm in (first.bn3, first.downsample[1], *(block.bn3 for block in rest)):
+            norm.weight.data *= factor
+            norm.bias.data *= factor
+        for norm in (block.bn1 for block in rest):
+            norm.running_mean *= factor
+            norm.running_var += norm.eps
+            norm.running_var *= factor * factor
+            norm.running_var -= norm.eps
+
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.fc(self.features(x))
         return out

@@ -18,6 +18,7 @@ from vidfilter.models.training.recipe_augment import WIDE_PX, vary, wide_crop
 from vidfilter.models.training.recipe_data import Arrays
 from vidfilter.models.training.recipe_network import FacenetLandmarks, Recipe
 from vidfilter.models.training.recipe_pretrain import Pretraining
+from vidfilter.models.training.resnet import ResNet
 from vidfilter.pipeline.errors import WeightsError
 from vidfilter.stages._testface import random_face_image
 
@@ -97,3 +98,15 @@ def test_a_state_of_another_data_set_is_refused(tmp_path: Path) -> None:
     other = Arrays(arrays.images, np.repeat(arrays.points, 3, axis=1)[:, :194])
     with pytest.raises(WeightsError, match=r"state\.pt is no state of this pretraining"):
         pretraining(other, path).resume()
+
+
+def test_features_are_scaled_and_nothing_else() -> None:
+    torch.manual_seed(0)
+    net = ResNet(50, 4).train()
+    picture = torch.randn(4, 3, 64, 64)
+    with torch.no_grad():
+        net(picture)  # moves the running statistics
+        before = net.eval().features(picture)
+        net.scale_features(20.0)
+        after = net.features(picture)
+    torch.testing.assert_close(after, 20 * before, rtol=1e-4, atol=1e-4)
