@@ -31,10 +31,13 @@ def person(seed: int, number: int) -> np.ndarray:
     return cv2.cvtColor(_scene(seed).render(number / FPS), cv2.COLOR_BGR2GRAY)
 
 
+_Y, _X = np.mgrid[:HEIGHT, :WIDTH]
+_WALL = (110 + 25 * np.sin(_X / 90) + 15 * np.cos(_Y / 70)).astype(np.uint8)
+
+
 def wall() -> np.ndarray:
-    """An uneven wall, luma (HEIGHT, WIDTH)."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
-    return (110 + 25 * np.sin(x / 90) + 15 * np.cos(y / 70)).astype(np.uint8)
+    """An uneven wall, luma (HEIGHT, WIDTH), to be painted on."""
+    return _WALL.copy()
 
 
 def paste(onto: np.ndarray, part: np.ndarray, x: int, y: int) -> np.ndarray:

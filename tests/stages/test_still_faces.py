@@ -16,6 +16,8 @@ from vidfilter.pipeline import Pipeline, PipelineSpec, StageSpec
 from vidfilter.stages._association import iou
 from vidfilter.stages._still import STILL_S, StillFaces
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
 IGNORE = {"ignore_static": True}
 FPS, EVERY = 10, 3
 SLOW = {"fps": FPS, "detect": IGNORE | {"every": EVERY}}
@@ -125,8 +127,6 @@ def test_a_hundredth_of_the_face_is_motion(face: int) -> None:
     assert not declared(face, 4, 0.013)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "clip",
     [

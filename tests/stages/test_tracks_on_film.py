@@ -12,6 +12,8 @@ from filmed import HEIGHT, follow, ids, middle, noisy, paste, person, wall
 
 from vidfilter.pipeline.frame import Frame
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
 EVERY = 10
 
 
