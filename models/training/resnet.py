@@ -5,6 +5,8 @@ The stride of a bottleneck sits in its 3x3 convolution, as in those checkpoints.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -68,7 +70,8 @@ class ResNet(nn.Module):
         Only the last group of blocks changes: the first block's output, what the others add to
         it, and the statistics by which these read it.
         """
-        first, *rest = self.layer4
+        blocks: list[Any] = list(self.get_submodule("layer4").children())
+        first, *rest = blocks
         for norm in (first.bn3, first.downsample[1], *(block.bn3 for block in rest)):
             norm.weight.data *= factor
             norm.bias.data *= factor
