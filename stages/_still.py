@@ -2,7 +2,7 @@
 
 A face is remembered as it looked when it was first seen in a place, and every later look at that
 place is compared with it: how far the picture moved, in widths of the face, and how much of it
-changed otherwise. Measured: faces of sitting and listening people move at least 0.013 of their
+changed otherwise. Measured: faces of sitting and talking people move at least 0.011 of their
 width within 5 s; a portrait 20 px wide under noise of sigma 10 and JPEG 75 seems to move by
 0.003, a larger one by less. Light that changes for the whole face is no motion.
 """
