@@ -48,9 +48,9 @@ class DetectorNet(nn.Module):
     def __init__(self, width: int = 48) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            conv_bn(1, 8, 3, 2), nn.ReLU(inplace=True), conv_bn(8, 24, 3, 2), nn.ReLU(inplace=True)
+            conv_bn(1, 16, 3, 2), nn.ReLU(inplace=True), Separable(16, 32, stride=2)
         )
-        self.stage8 = stage(24, width, 3)
+        self.stage8 = stage(32, width, 3)
         self.stage16 = stage(width, 96, 4)
         self.stage32 = stage(96, 128, 3)
         self.lateral16 = conv_bn(96, width, 1)
