@@ -74,8 +74,9 @@ def session_options(threads: int = 1) -> ort.SessionOptions:
 
 def read_spec(path: Path) -> dict[str, Any]:
     """Read a network's JSON spec; raises WeightsError naming the file."""
+    text = _read(path)
     try:
-        spec = json.loads(_read(path))
+        spec = json.loads(text)
     except ValueError as error:
         raise WeightsError(f"{path} is no valid JSON: {error}") from error
     if not isinstance(spec, dict):
