@@ -1,17 +1,10 @@
-"""Gather what the detector takes for faces and are none: the negatives that teach presence most.
-
-`python -m vidfilter.models.training.landmark_mine --data DIR --out mined.npz`; give the file to
-`landmark_train --extra`.
-"""
+"""Gather what the detector takes for faces and are none: the negatives that teach presence most."""
 
 from __future__ import annotations
 
-import argparse
 import csv
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from ..crops import crop_from_box
@@ -29,6 +22,7 @@ from .landmark_formats import AnnotationError, read_luma
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -105,18 +99,9 @@ def to_cache(samples: list[Sample]) -> FaceCache:
     )
 
 
-def main() -> None:
-    """Mine and save."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    cv2.setNumThreads(1)
-    samples = list(mine(options.data))
+def save_mined(data: Path, path: Path) -> None:
+    """Mine `data` and write the cache; AnnotationError where the detector makes no mistakes."""
+    samples = list(mine(data))
     if not samples:
-        raise AnnotationError(f"{options.data}: the detector makes no mistakes there")
-    save_cache(options.out, to_cache(samples))
-
-
-if __name__ == "__main__":
-    main()
+        raise AnnotationError(f"{data}: the detector makes no mistakes there")
+    save_cache(path, to_cache(samples))

@@ -14,6 +14,7 @@ import torch
 from ...pipeline.errors import ConfigError, VidfilterError
 from .landmark_dataset import FaceCache, load_or_build, read_cache
 from .landmark_loop import Run, Settings
+from .landmark_mine import save_mined
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,9 +23,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--cache", type=Path, help="folder of decoded faces (default: OUT)")
-    parser.add_argument(
-        "--extra", type=Path, action="append", help="a further face cache (.npz); may be repeated"
-    )
     parser.add_argument("--minutes", type=float, default=Settings().minutes)
     parser.add_argument("--size", type=int, default=Settings().size, help="side of the crop in px")
     parser.add_argument("--seed", type=int, default=Settings().seed)
@@ -49,13 +47,23 @@ def _start(options: argparse.Namespace) -> Run:
     if checkpoint.exists() and not options.resume:
         raise ConfigError(f"{checkpoint} exists: --resume continues it, or choose another folder")
     options.out.mkdir(parents=True, exist_ok=True)
-    faces = load_or_build(options.data, options.cache or options.out)
-    for extra in options.extra or ():
-        faces = joined(faces, read_cache(extra))
+    faces = training_faces(options.data, options.cache or options.out)
     run = Run(options.out, faces, settings)
     if options.resume:
         run.resume(checkpoint)
     return run
+
+
+def training_faces(data: Path, folder: Path) -> FaceCache:
+    """Return the faces of `data` and the false alarms of the shipped detector on its pictures.
+
+    Both are built on first use and kept in `folder`, as `faces.npz` and `mined.npz`.
+    """
+    faces = load_or_build(data, folder)
+    mined = folder / "mined.npz"
+    if not mined.is_file() and (data / "facedet" / "boxes.csv").is_file():
+        save_mined(data, mined)
+    return joined(faces, read_cache(mined)) if mined.is_file() else faces
 
 
 def _say(text: str) -> None:

@@ -24,7 +24,7 @@ from vidfilter.models.crops import (
 )
 from vidfilter.models.topology import topology
 from vidfilter.models.training.landmark_augment import Augmenter
-from vidfilter.models.training.landmark_dataset import LANDMARKS, build_cache
+from vidfilter.models.training.landmark_dataset import LANDMARKS, FaceCache, build_cache
 from vidfilter.models.training.landmark_export import export_run
 from vidfilter.models.training.landmark_formats import (
     AnnotationError,
@@ -33,8 +33,10 @@ from vidfilter.models.training.landmark_formats import (
     read_pts,
 )
 from vidfilter.models.training.landmark_loop import Run, Settings, load_checkpoint
+from vidfilter.models.training.landmark_loss import HeatMapLoss, points_loss, wing
 from vidfilter.models.training.landmark_network import LandmarkNet, soft_argmax
 from vidfilter.models.training.landmark_train import main
+from vidfilter.models.training.landmark_transfer import with_inner_points
 from vidfilter.pipeline.errors import WeightsError
 from vidfilter.stages._testface import random_face_image
 
@@ -217,3 +219,69 @@ def test_an_existing_run_is_not_overwritten(
     assert stop.value.code == 1
     assert "--resume" in capsys.readouterr().err
     assert (tmp_path / "last.pt").read_bytes() == b"hours of work"
+
+
+def test_the_hand_written_gradient_is_that_of_the_formulas() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 5, 9, 9, requires_grad=True)
+    truth, share = torch.rand(2, 5, 2) * 40 - 2, torch.rand(2, 5)
+    loss, distance = HeatMapLoss.apply(logits, truth, share)
+    loss.backward()
+    assert logits.grad is not None
+    by_hand, logits.grad = logits.grad.clone(), None
+    miss = soft_argmax(logits) - truth
+    cells = torch.stack([(truth[..., axis] - 1.5) / 4 for axis in (0, 1)])
+    grid = torch.arange(9.0)
+    across, down = torch.softmax(-0.5 * (grid - cells[..., None]) ** 2, dim=-1)
+    target = down[..., :, None] * across[..., None, :]
+    heat = torch.logsumexp(logits.flatten(2), 2) - (target * logits).sum((2, 3))
+    expected = ((wing(miss).sum(2) + 0.5 * heat) * share).sum()
+    expected.backward()
+    assert torch.allclose(loss, expected, atol=1e-4)
+    assert torch.allclose(distance, miss.norm(dim=2), atol=1e-4)
+    assert torch.allclose(by_hand, logits.grad, atol=1e-5)
+
+
+def test_points_that_are_unknown_or_off_the_crop_teach_nothing() -> None:
+    logits = torch.randn(1, 3, 8, 8, requires_grad=True)
+    truth = torch.tensor([[[8.0, 9.0], [float("nan"), float("nan")], [99.0, 4.0]]])
+    loss, error = points_loss(logits, torch.zeros(1, 3), truth, torch.ones(1), 32)
+    loss.backward()
+    assert logits.grad is not None
+    assert torch.isfinite(loss)
+    assert np.isfinite(error)
+    taught = logits.grad.abs().amax(dim=(0, 2, 3)) > 0
+    assert taught.tolist() == [True, False, False]
+
+
+def test_photos_with_194_points_get_the_inner_68(data: Path) -> None:
+    faces = build_cache(data, most=24)
+    both = ~np.isnan(faces.points["helen194"][:, 0, 0])
+    several = [np.repeat(values[both], 12, axis=0) for values in faces.points.values()]
+    rng = np.random.default_rng(0)
+    moved = [p + rng.normal(0, 0.01, p.shape).astype(np.float32) for p in several]
+    dense = moved[0].copy()
+    dense[-5:] = np.nan
+    rows = len(dense)
+    cache = FaceCache(
+        np.repeat(faces.images[both], 12, axis=0),
+        np.full(rows, LANDMARKS),
+        np.zeros(rows, np.float32),
+        {"ibug68": dense, "helen194": moved[1]},
+        [f"x/{row}" for row in range(rows)],
+        np.zeros(rows, bool),
+    )
+    filled = with_inner_points(cache).points["ibug68"]
+    assert np.isnan(filled[-5:, :17]).all()
+    assert np.abs(filled[-5:, 17:] - moved[0][-5:, 17:]).max() < 2.0
+    assert np.array_equal(filled[:-5], dense[:-5])
+
+
+@pytest.mark.slow
+def test_training_ends_when_nothing_is_gained(data: Path, tmp_path: Path) -> None:
+    faces = build_cache(data, most=24)
+    lines: list[str] = []
+    run = Run(tmp_path, faces, quick(minutes=5.0, patience=2, check_every_s=0.1, rate=0.0))
+    run.train(lines.append)
+    assert run.trained_s < 120
+    assert any(line.startswith("stopped early: 2 checks") for line in lines)
