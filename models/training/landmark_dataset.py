@@ -33,7 +33,7 @@ CACHE_SIZE = 224
 CACHE_LOOSENESS = 2.2 / SIDE_PER_EXTENT
 NEGATIVE, FACE, LANDMARKS = 0, 1, 2
 HELD_OUT_ONE_IN = 11
-ASIDE_ONE_IN = 20
+ASIDE_ONE_IN = 40
 HASH_DISTANCE = 6
 RENDERS = 1200
 HELD_OUT_LIST = Path(__file__).with_name("heldout_landmarks.txt")
@@ -269,7 +269,7 @@ def _held_out(samples: list[Sample]) -> NDArray[np.bool_]:
 
 
 def set_aside(faces: FaceCache) -> NDArray[np.bool_]:
-    """Mark one photo or person in twenty of those to train on, to tell when to stop."""
+    """Mark one photo or person in forty of those to train on, to tell when to stop."""
     groups = (name.split("#")[0].rsplit("_", 1)[0] for name in faces.names)
     chosen = np.array([_number(f"aside/{group}") % ASIDE_ONE_IN == 0 for group in groups])
     rendered = np.array([name.startswith("render/") for name in faces.names])

@@ -30,9 +30,31 @@ SAMPLING = {"helen68": 3.0, "helen194_extra": 2.5, "afw68": 3.0, "ytf68": 0.4, "
 TRUST = {"helen194_extra": 0.7, "ytf68": 0.5}
 FACE_SHARE, NEGATIVE_SHARE = 0.04, 0.10
 WARM_UP_STEPS = 300
-GENTLE_FROM, GENTLE_STRENGTH = 0.85, 0.4
-GENTLE_SAMPLING = {"ytf68": 0.08}  # its points lie a little differently: sharper sets end the run
-SMALL_UNTIL, SMALL_SIZE = 0.45, 64  # nothing in the network depends on the size: small is faster
+SMALL_SIZE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What holds up to the share `until` of a run; `strength` is how often crops are spoilt."""
+
+    until: float
+    small: bool
+    strength: float
+    sampling: Mapping[str, float]
+
+
+# Nothing in the network depends on the size, and small is faster: the full size comes later.
+# The video frames' points lie a little differently, so the sharper photos end the run.
+PHASES = (
+    Phase(0.45, True, 1.0, SAMPLING),
+    Phase(0.80, False, 0.6, SAMPLING),
+    Phase(math.inf, False, 0.4, SAMPLING | {"ytf68": 0.08}),
+)
+
+
+def phase_at(progress: float) -> Phase:
+    """Return what holds at a share of a run."""
+    return next(phase for phase in PHASES if progress < phase.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +79,7 @@ class Settings:
 
     def size_at(self, progress: float) -> int:
         """Return the side of the training crops at a share of the run."""
-        return min(self.size, SMALL_SIZE) if progress < SMALL_UNTIL else self.size
+        return min(self.size, SMALL_SIZE) if phase_at(progress).small else self.size
 
 
 def draw_batches(
@@ -66,14 +88,14 @@ def draw_batches(
     """Yield random training batches for ever; near the end they are spoilt less often."""
     rng = np.random.default_rng(seed)
     augmenter = Augmenter(faces, settings.size, rng)
-    shares = sampling(faces, SAMPLING), sampling(faces, SAMPLING | GENTLE_SAMPLING)
+    shares = {phase.until: sampling(faces, phase.sampling) for phase in PHASES}
     source = [name.split("/")[0] for name in faces.names]
     trust = np.array([TRUST.get(name, 1.0) for name in source], dtype=np.float32)
     while True:
-        gentle = progress() >= GENTLE_FROM
-        augmenter.strength = GENTLE_STRENGTH if gentle else 1.0
+        phase = phase_at(progress())
+        augmenter.strength = phase.strength
         augmenter.size = settings.size_at(progress())
-        rows = rng.choice(len(trust), settings.batch, p=shares[gentle])
+        rows = rng.choice(len(trust), settings.batch, p=shares[phase.until])
         examples = [augmenter.draw(int(row)) for row in rows]
         yield Batch(
             images_tensor(np.stack([example.image for example in examples])),
