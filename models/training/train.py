@@ -10,7 +10,14 @@ import numpy as np
 import torch
 
 from ...pipeline.errors import ConfigError, WeightsError
-from . import detector_data, detector_train, landmark_dataset, landmark_loop, recipe_train
+from . import (
+    detector_data,
+    detector_train,
+    landmark_dataset,
+    landmark_loop,
+    landmark_train,
+    recipe_train,
+)
 from .detector_augment import Augmenter
 from .detector_watch import Watch, set_apart
 from .landmark_formats import AnnotationError
@@ -104,7 +111,7 @@ def _landmarks(
         faces = landmark_dataset.build_cache(options.data, SMOKE_SAMPLES)
         options.out.mkdir(parents=True, exist_ok=True)
     else:
-        faces = landmark_dataset.load_or_build(options.data, options.out)
+        faces = landmark_train.training_faces(options.data, options.out)
     training = _WatchedLandmarks(options.out, faces, settings)
     training.show = progress
     if options.resume and checkpoint.exists():
