@@ -90,21 +90,30 @@ def eight_bit(path: Path, calibration: CalibrationDataReader) -> bytes:
     with tempfile.TemporaryDirectory(prefix="vidfilter-int8-") as folder:
         folded, small = Path(folder) / "folded.onnx", Path(folder) / "int8.onnx"
         quant_pre_process(str(path), str(folded), skip_symbolic_shape=True)
-        nodes = onnx.load(str(folded)).graph.node
-        convolutions = [str(node.name) for node in nodes if node.op_type == "Conv"]
+        kept = _kept(onnx.load(str(folded)).graph)
         quantize_static(
             str(folded),
             str(small),
             calibration,
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=QUANTISED,
-            nodes_to_exclude=[convolutions[0], convolutions[-1]],
+            nodes_to_exclude=kept,
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
         return small.read_bytes()
+
+
+def _kept(graph: onnx.GraphProto) -> list[str]:
+    """Name what stays float: the outer convolutions, and sums with a number, such as an offset."""
+    numbers = {tensor.name for tensor in graph.initializer}
+    numbers |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    convolutions = [node.name for node in graph.node if node.op_type == "Conv"]
+    sums = (node for node in graph.node if node.op_type == "Add")
+    offsets = [node.name for node in sums if numbers & set(node.input)]
+    return [convolutions[0], convolutions[-1], *offsets]
 
 
 def _error(model: LandmarkModel, faces: list[AnnotatedFace]) -> float:

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import io
 import json
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ import onnx
 import onnxruntime as ort
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..crops import SIDE_PER_EXTENT
 from .landmark_loop import load_checkpoint
-from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
+from .landmark_network import SCHEMES, STRIDE, LandmarkNet, cell_centres
 
 NAMES = {"ibug68": "landmarks68", "helen194": "landmarks194"}
 OUTPUTS = ("landmarks", "presence", "visibility")
@@ -28,12 +30,19 @@ PARITY_PX = 0.01
 
 
 class ExportNet(nn.Module):
-    """One head of a trained network with the outputs that inference uses."""
+    """One head of a trained network with the outputs that inference uses.
+
+    All that depends on weights and size alone is worked out here, so that the graph holds few
+    nodes: small ones cost as much as they compute.
+    """
+
+    grid: Tensor
 
     def __init__(self, net: LandmarkNet, scheme: str, size: int) -> None:
         super().__init__()
-        self.net, self.scheme = fused(net), scheme
-        self.half_px = HALF_VISIBLE * size * 0.4
+        self.net, self.scheme, self.cells = fused(net), scheme, (size // STRIDE) ** 2
+        self.register_buffer("grid", cell_centres(size // STRIDE, size // STRIDE))
+        self.sure = _sureness(net.presence, net.spread[scheme], HALF_VISIBLE * size * 0.4)
 
     def forward(self, luma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return landmarks (N, K, 2) in crop px, presence (N,) and visibility (N, K) in 0..1.
@@ -42,10 +51,20 @@ class ExportNet(nn.Module):
         that is 8 % of a typical inter-ocular distance.
         """
         maps, pooled = self.net.features(luma)
-        found = soft_argmax(self.net.maps[self.scheme](maps))
-        spread = torch.exp(self.net.spread[self.scheme](pooled)) / self.half_px
-        presence = torch.sigmoid(self.net.presence(pooled))[:, 0]
-        return found, presence, 1.0 / (1.0 + spread * spread)
+        logits = self.net.maps[self.scheme](maps).reshape(-1, SCHEMES[self.scheme], self.cells)
+        found = functional.softmax(logits, dim=2) @ self.grid
+        sure = torch.sigmoid(self.sure(pooled))
+        return found, sure[:, 0], sure[:, 1:]
+
+
+def _sureness(presence: nn.Linear, spread: nn.Module, half_px: float) -> nn.Linear:
+    """Join both layers: the sigmoid of the result is presence, then 1 / (1 + (spread / half)^2)."""
+    assert isinstance(spread, nn.Linear)
+    joined = nn.Linear(presence.in_features, presence.out_features + spread.out_features)
+    with torch.no_grad():
+        joined.weight.copy_(torch.cat((presence.weight, -2 * spread.weight)))
+        joined.bias.copy_(torch.cat((presence.bias, 2 * (math.log(half_px) - spread.bias))))
+    return joined
 
 
 def fused(net: LandmarkNet) -> LandmarkNet:

@@ -109,9 +109,12 @@ def heat_maps(head: nn.Module, maps: Tensor) -> Tensor:
 
 def soft_argmax(logits: Tensor) -> Tensor:
     """Expected position (N, K, 2), x then y, in input pixels, of heat-map logits (N, K, H, W)."""
-    _, _, height, width = logits.shape
     weights = functional.softmax(logits.flatten(2), dim=2)
+    return weights @ cell_centres(*logits.shape[2:])
+
+
+def cell_centres(height: int, width: int) -> Tensor:
+    """Return x, y (H * W, 2) of the middle of each heat-map cell, in input pixels."""
     rows, columns = (torch.arange(n, dtype=torch.float32) for n in (height, width))
     ys, xs = torch.meshgrid(rows, columns, indexing="ij")
-    grid = torch.stack((xs.flatten(), ys.flatten()), dim=1)
-    return (weights @ grid) * STRIDE + (STRIDE - 1) / 2
+    return torch.stack((xs.flatten(), ys.flatten()), dim=1) * STRIDE + (STRIDE - 1) / 2
