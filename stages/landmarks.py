@@ -18,6 +18,7 @@ from ..pipeline import registry, stage
 from ..pipeline.frame import Face, Frame
 from ..pipeline.registry import register_stage
 from ._association import SAME_FACE_IOU, Sighting, Track, TrackBook, box_size, iou, tight_box
+from ._settings import SettingsTag
 
 if TYPE_CHECKING:
     from ..pipeline.caps import Caps
@@ -67,8 +68,7 @@ class Landmarks(stage.Transform):
         self._follow_crop: Any = None
         self._colour, self._believed = False, True
         self._book = TrackBook()
-        self._settings: dict[str, Any] = {}
-        self._all_settings: tuple[Any, dict[str, Any]] = (None, {})
+        self._settings = SettingsTag({})
         self._traits_wanted = True
         self._next_portrait = 0
         self._last_s = self._looked_s = self._lost_s = -math.inf
@@ -82,14 +82,14 @@ class Landmarks(stage.Transform):
         self._head_pose = registry.module("models", "pose").head_pose
         self._follow_crop = registry.module("models", "crops").follow_crop
         self._traits_wanted = self.context.traits_wanted
-        self._settings = {"landmarks": self.params.model_dump()}
-        self._settings["landmarks"]["sha256"] = self._model.sha256
+        own = {**self.params.model_dump(), "sha256": self._model.sha256}
+        self._settings = SettingsTag({"landmarks": own})
         self.context.tag("model_sha256", self._model.sha256)
         return caps
 
     def process(self, frame: Frame) -> Frame:
         """Return the frame with the faces in sight, by `track_id`."""
-        tags = {**frame.tags, "settings": self._settings_after(frame.tags.get("settings"))}
+        tags = {**frame.tags, "settings": self._settings.after(frame.tags.get("settings"))}
         if "file" in frame.tags:
             return frame.with_(faces=self._portraits(frame), tags=tags)
         now = frame.time_s
@@ -105,12 +105,6 @@ class Landmarks(stage.Transform):
             self._meet(frame, found, now)
         tracks = sorted(self._book.visible, key=lambda track: track.track_id)
         return frame.with_(faces=tuple(self._face(t, dt_s) for t in tracks), tags=tags)
-
-    def _settings_after(self, before: dict[str, Any] | None) -> dict[str, Any]:
-        """Add ours to the settings of the stages before, which are one object for all frames."""
-        if before is None or self._all_settings[0] is not before:
-            self._all_settings = before, {**(before or {}), **self._settings}
-        return self._all_settings[1]
 
     def _follow(self, frame: Frame, now: float) -> None:
         """Find the faces of the frame before in this one, and lose those that are gone."""

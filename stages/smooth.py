@@ -8,7 +8,7 @@ first is an average over all points, so its speed is known well and noise does n
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from ..pipeline import stage
 from ..pipeline.frame import F32, Face, Frame, Pose
 from ..pipeline.registry import register_stage
 from ._association import tight_box
+from ._settings import SettingsTag
 
 if TYPE_CHECKING:
     from ..pipeline.caps import Caps
@@ -54,7 +55,7 @@ class Smooth(stage.Transform):
     def __init__(self, params: stage.Params, context: stage.Context) -> None:
         super().__init__(params, context)
         self._tracks: dict[int, _TrackSmoother] = {}
-        self._settings: tuple[Any, dict[str, Any]] = (None, {})
+        self._settings = SettingsTag({"smooth": self.params.model_dump()})
 
     def start(self, caps: Caps) -> Caps:
         """Forget all tracks."""
@@ -66,20 +67,13 @@ class Smooth(stage.Transform):
         if frame.discontinuity:
             self._tracks = {}
         steadiness = self.params.steadiness
-        tags = {**frame.tags, "settings": self._settings_after(frame.tags.get("settings"))}
+        tags = {**frame.tags, "settings": self._settings.after(frame.tags.get("settings"))}
         if steadiness is None or not frame.faces:
             return frame.with_(tags=tags)
         now = frame.time_s
         self._tracks = {i: t for i, t in self._tracks.items() if 0 < now - t.last_s <= MAX_GAP_S}
         faces = tuple(self._smooth(face, now, steadiness) for face in frame.faces)
         return frame.with_(faces=faces, tags=tags)
-
-    def _settings_after(self, before: dict[str, Any] | None) -> dict[str, Any]:
-        """Add ours to the settings of the stages before, which are one object for all frames."""
-        if self._settings[0] is not before or before is None:
-            ours = {"smooth": {"steadiness": self.params.steadiness}}
-            self._settings = before, {**(before or {}), **ours}
-        return self._settings[1]
 
     def _smooth(self, face: Face, now: float, steadiness: float) -> Face:
         if face.landmarks_px is None:
