@@ -44,21 +44,25 @@ def load_model(weights: str | Path, threads: int = 1) -> Model:
     """
     path = _locate(weights)
     spec = read_spec(path.with_suffix(".json"))
-    data = _read(path)
+    data = read_file(path)
     digest = hashlib.sha256(data).hexdigest()
     if digest != spec.get("sha256"):
         raise WeightsError(f"{path} is not the network that {path.stem}.json describes (sha256)")
-    try:
-        session = ort.InferenceSession(data, session_options(threads), ["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime derives its own errors from Exception itself
-        reason = str(error).partition("\n")[0]
-        raise WeightsError(f"{path} is no usable ONNX network: {reason}") from error
-    return Model(path.stem, session, spec, digest)
+    return Model(path.stem, open_session(path, data, threads), spec, digest)
 
 
 def available() -> tuple[str, ...]:
     """Return the names of the networks shipped with the package, sorted."""
     return tuple(sorted(path.stem for path in WEIGHTS.glob("*.onnx")))
+
+
+def open_session(path: Path, data: bytes, threads: int = 1) -> ort.InferenceSession:
+    """Return a session of the network `data` read from `path`, which a WeightsError names."""
+    try:
+        return ort.InferenceSession(data, session_options(threads), ["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime derives its own errors from Exception itself
+        reason = str(error).partition("\n")[0]
+        raise WeightsError(f"{path} is no usable ONNX network: {reason}") from error
 
 
 def session_options(threads: int = 1) -> ort.SessionOptions:
@@ -74,7 +78,7 @@ def session_options(threads: int = 1) -> ort.SessionOptions:
 
 def read_spec(path: Path) -> dict[str, Any]:
     """Read a network's JSON spec; raises WeightsError naming the file."""
-    text = _read(path)
+    text = read_file(path)
     try:
         spec = json.loads(text)
     except ValueError as error:
@@ -96,7 +100,8 @@ def _locate(weights: str | Path) -> Path:
     return shipped
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Return what a file of weights holds; WeightsError where it is missing or too large."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise WeightsError(f"{path} is larger than {MAX_BYTES >> 20} MiB")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 
 from ..pipeline.errors import WeightsError
 from ..pipeline.frame import Frame
@@ -20,7 +19,7 @@ from . import detector
 from .colour_crops import cut_rgb
 from .crops import Crop
 from .detector import Array, Detections
-from .runtime import session_options
+from .runtime import open_session, read_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +63,7 @@ class YuNet:
     default_score = 0.9  # OpenCV's own
 
     def __init__(self, weights: Path) -> None:
-        data = _read(weights)
+        data = read_file(weights)
         self._path = weights
         self.model = _Identity(hashlib.sha256(data).hexdigest())
         _check_outputs(weights, data)
@@ -162,19 +161,8 @@ def _detections(
     return Detections(boxes, table[:, 14].copy(), points)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror}") from error
-
-
 def _check_outputs(path: Path, data: bytes) -> None:
-    try:
-        session = ort.InferenceSession(data, session_options(), ["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime derives its own errors from Exception itself
-        reason = str(error).partition("\n")[0]
-        raise WeightsError(f"{path} is no usable ONNX network: {reason}") from error
+    session = open_session(path, data)
     if set(OUTPUTS) - {output.name for output in session.get_outputs()}:
         raise WeightsError(
             f"{path} is neither YuNet (its outputs are {OUTPUTS[0]} ... {OUTPUTS[-1]}) nor a"
