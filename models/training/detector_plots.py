@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .detector_metrics import Picture, assign, box_sizes, curve
+from .sheets import FOUND_BGR, TRUTH_BGR, label, write_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 TILE, COLUMNS, ROWS = 160, 8, 4
 SURROUNDINGS = 2.6  # side of a tile in longer sides of its box
-TRUTH_BGR, FOUND_BGR = (80, 220, 80), (60, 60, 255)
 IOU = 0.4
 
 
@@ -85,25 +85,16 @@ def contact_sheet(
     """
     misses, alarms = mistakes(pictures, score)
     above = sum(alarm.score >= score for alarm in alarms)
-    rows = []
-    for text, chosen in (
+    chosen = (
         (f"missed at score {score:.2f}: {len(misses)}", misses),
         (f"false alarms, the highest first: {above} at that score", alarms),
-    ):
-        rows.append(_strip(text))
-        tiles = [_tile(m, pictures[m.name], folder, long_side) for m in chosen[: ROWS * COLUMNS]]
-        for start in range(0, len(tiles), COLUMNS):
-            row = tiles[start : start + COLUMNS]
-            blank = np.full((TILE, TILE * (COLUMNS - len(row)), 3), 40, np.uint8)
-            rows.append(np.hstack([*row, blank]))
-    if not cv2.imwrite(str(path), np.vstack(rows)):
+    )
+    parts = [
+        (text, [_tile(m, pictures[m.name], folder, long_side) for m in some[: ROWS * COLUMNS]])
+        for text, some in chosen
+    ]
+    if not write_sheet(parts, TILE, COLUMNS, path):
         raise OSError(f"{path}: cannot be written")
-
-
-def _strip(text: str) -> U8:
-    strip = np.full((28, TILE * COLUMNS, 3), 40, np.uint8)
-    cv2.putText(strip, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1)
-    return strip
 
 
 def _tile(mistake: Mistake, picture: Picture, folder: Path, long_side: int) -> U8:
@@ -123,6 +114,5 @@ def _tile(mistake: Mistake, picture: Picture, folder: Path, long_side: int) -> U
         for x0, y0, x1, y1 in (boxes * scale * zoom + np.tile(offset, 2)).round().astype(int):
             cv2.rectangle(tile, (int(x0), int(y0)), (int(x1), int(y1)), colour, 1)
     text = f"{mistake.score:.2f}, {float(box_sizes(mistake.box[None])[0]):.0f} px"
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(tile, text, (5, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, width, cv2.LINE_AA)
+    label(tile, text, (5, 15), 0.42)
     return tile

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..crops import Crop, transform_points
 from .evaluate_landmarks import read_bgr
 from .landmark_formats import AnnotationError
+from .sheets import FONT, FOUND_BGR, TRUTH_BGR, WHITE, label, write_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 TILE, COLUMNS, ROWS = 240, 6, 2
-TRUTH_BGR, FOUND_BGR = (80, 220, 80), (60, 60, 255)
 LIMIT = 0.10
 
 
@@ -54,21 +54,9 @@ def contact_sheet(
     count = min(COLUMNS * ROWS, len(order))
     chosen = [*order[:count], *order[::-1][:count]]
     tiles = [_tile(faces[i], found[i], float(errors[i])) for i in chosen]
-    blank = np.full((TILE, TILE, 3), 40, np.uint8)
-    rows = []
-    for half, text in ((tiles[:count], "best"), (tiles[count:], "worst")):
-        rows.append(_strip(text))
-        for start in range(0, count, COLUMNS):
-            row = half[start : start + COLUMNS]
-            rows.append(np.hstack([*row, *[blank] * (COLUMNS - len(row))]))
-    if not cv2.imwrite(str(path), np.vstack(rows)):
+    parts = (("best", tiles[:count]), ("worst", tiles[count:]))
+    if not write_sheet(parts, TILE, COLUMNS, path):
         raise AnnotationError(f"{path}: cannot be written")
-
-
-def _strip(text: str) -> U8:
-    strip = np.full((28, TILE * COLUMNS, 3), 40, np.uint8)
-    cv2.putText(strip, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1)
-    return strip
 
 
 def _tile(face: AnnotatedFace, found: F32, error: float) -> U8:
@@ -83,9 +71,6 @@ def _tile(face: AnnotatedFace, found: F32, error: float) -> U8:
             centre = (round(float(a) * 16), round(float(b) * 16))
             cv2.circle(tile, centre, 22, colour, -1, cv2.LINE_AA, shift=4)
     text = f"{100 * error:.2f} %" if np.isfinite(found).all() else "not found"
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(tile, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
-    cv2.putText(
-        tile, face.name[-34:], (6, TILE - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.34, (255, 255, 255), 1
-    )
+    label(tile, text, (6, 18), 0.5)
+    cv2.putText(tile, face.name[-34:], (6, TILE - 8), FONT, 0.34, WHITE, 1)
     return tile

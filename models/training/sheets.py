@@ -1,0 +1,39 @@
+"""Contact sheets of evaluations: headed rows of labelled tiles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+U8 = NDArray[np.uint8]
+TRUTH_BGR, FOUND_BGR = (80, 220, 80), (60, 60, 255)
+FONT, WHITE = cv2.FONT_HERSHEY_SIMPLEX, (255, 255, 255)
+
+
+def write_sheet(
+    parts: Sequence[tuple[str, Sequence[U8]]], tile_px: int, columns: int, path: Path
+) -> bool:
+    """Write parts, a heading and square BGR tiles each, as a picture; returns whether it worked."""
+    rows = []
+    for heading, tiles in parts:
+        strip = np.full((28, tile_px * columns, 3), 40, np.uint8)
+        cv2.putText(strip, heading, (8, 20), FONT, 0.6, WHITE, 1)
+        rows.append(strip)
+        for start in range(0, len(tiles), columns):
+            row = tiles[start : start + columns]
+            blank = np.full((tile_px, tile_px * (columns - len(row)), 3), 40, np.uint8)
+            rows.append(np.hstack([*row, blank]))
+    return bool(cv2.imwrite(str(path), np.vstack(rows)))
+
+
+def label(tile: U8, text: str, at: tuple[int, int], size: float) -> None:
+    """Write `text` into a tile, white with a dark rim."""
+    for colour, width in (((0, 0, 0), 3), (WHITE, 1)):
+        cv2.putText(tile, text, at, FONT, size, colour, width, cv2.LINE_AA)
