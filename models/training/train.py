@@ -128,7 +128,7 @@ class _WatchedDetector(detector_train.Trainer):
     show: Callable[[float], None]
 
     def train_step(self) -> dict[str, float]:
-        self.show(min(1.0, self.spent / (self.settings.minutes * 60)))
+        self.show(self.done)
         return super().train_step()
 
 
