@@ -172,7 +172,9 @@ def ytf(root: Path, per_person: int = 4) -> Iterator[Sample]:
     """Yield up to `per_person` frames of each person of the keypoint course set."""
     folder = root / "ytf68"
     seen: dict[str, int] = defaultdict(int)
-    (table,) = folder.glob("train*.csv")
+    table = next(folder.glob("train*.csv"), None)
+    if table is None:
+        return
     with table.open(newline="") as file:
         for row in list(csv.reader(file))[1:]:
             person = row[0].rsplit("_", 1)[0]

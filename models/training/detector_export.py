@@ -1,12 +1,10 @@
-"""Turn a checkpoint into the shipped network: `...detector_export CHECKPOINT DETECTOR.onnx`."""
+"""Turn a checkpoint of the detector into ONNX and its spec."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -16,6 +14,9 @@ import torch
 from ...pipeline.errors import ModelError
 from ..detector import TIGHT_TO_HAND_DRAWN
 from .detector_net import STRIDES, DetectorNet
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OPSET = 17
 PARITY = 2e-3  # of score logits and of boxes in strides
@@ -85,16 +86,3 @@ def spec_of(path: Path, min_score: float) -> dict[str, Any]:
         "box_from_tight_68": [round(float(v), 4) for v in TIGHT_TO_HAND_DRAWN],
         "key_points": ["eye_left", "eye_right", "nose_tip", "mouth_left", "mouth_right"],
     }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--min-score", type=float, default=0.5)
-    options = parser.parse_args()
-    export(options.checkpoint, options.out, options.min_score)
-
-
-if __name__ == "__main__":
-    main()

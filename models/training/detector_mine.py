@@ -1,29 +1,28 @@
-"""Find what training should weigh otherwise: `detector_mine --data DIR OUT.json [--weights F]`.
+"""Find what the detector's training should weigh otherwise.
 
-A trained detector looks at the boxed training pictures. Sure finds on no box that the landmark
+The shipped detector looks at the boxed training pictures. Sure finds on no box that the landmark
 network takes for a face, very sure ones, and rather sure ones in crowds are likely faces nobody
 boxed: they shall teach nothing. Pictures with faces it misses are shown more often.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..detector import FaceDetector
 from ..landmarks import LandmarkModel
-from . import detector_data
-from .detector_metrics import box_sizes, pairwise_iou
+from .detector_metrics import Array, box_sizes, pairwise_iou
+from .landmark_formats import AnnotationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from .detector_data import Sample
 
-log = logging.getLogger(__name__)
 LONG_SIDE = 384
 WEAK, SURE, VERY_SURE = 0.4, 0.6, 0.72
 CROWD = 4  # boxed faces from which on others are likely forgotten
@@ -60,9 +59,12 @@ def misses(sample: Sample, detector: FaceDetector) -> int:
     return int((pairwise_iou(large, found).max(1, initial=0.0) < SAME_IOU).sum())
 
 
-def mine(samples: list[Sample], weights: Path | None = None) -> dict[str, dict[str, Any]]:
-    """Return `unsure` boxes and the number of `missed` faces by the name of the picture."""
-    detector, landmarks = FaceDetector(weights), LandmarkModel()
+def mine(samples: list[Sample]) -> dict[str, dict[str, Any]]:
+    """Return `unsure` boxes and the number of `missed` faces by the name of the picture.
+
+    Asks the shipped networks.
+    """
+    detector, landmarks = FaceDetector(), LandmarkModel()
     result = {}
     for sample in samples:
         unsure, missed = unsure_places(sample, detector, landmarks), misses(sample, detector)
@@ -80,20 +82,45 @@ def apply(samples: list[Sample], mined: dict[str, dict[str, Any]]) -> None:
             sample.weight = MISSED_WEIGHT if told["missed"] else 1.0
 
 
-def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, help="another detector than the shipped one")
-    options = parser.parse_args()
-    scenes = detector_data.drop_duplicates(list(detector_data.facedet(options.data)))
-    mined = mine(detector_data.split(scenes)[0], options.weights)
-    options.out.write_text(json.dumps(mined) + "\n", encoding="utf-8")
-    places = sum(len(m["unsure"]) for m in mined.values())
-    missed = sum(m["missed"] for m in mined.values())
-    log.info("%d places that may be faces, %d faces missed", places, missed)
+def weigh(samples: list[Sample], path: Path, say: Callable[[str], None]) -> None:
+    """Mine the boxed scenes among `samples` and apply what is found, kept in `path`.
+
+    A file that is there already is used, if it is of as many scenes. Raises AnnotationError where
+    it holds something else.
+    """
+    scenes = [sample for sample in samples if sample.kind == "scene"]
+    found = _read(path, len(scenes)) if path.is_file() else None
+    if found is None:
+        say(f"looking for unboxed and missed faces on {len(scenes)} pictures")
+        found = mine(scenes)
+        part = path.with_name(f"{path.name}.part")
+        part.write_text(json.dumps({"scenes": len(scenes), "found": found}), encoding="utf-8")
+        part.replace(path)
+    apply(scenes, found)
+    places = sum(len(told["unsure"]) for told in found.values())
+    missed = sum(told["missed"] for told in found.values())
+    say(f"{places} places that may be faces teach nothing; {missed} missed faces count twice")
 
 
-if __name__ == "__main__":
-    main()
+def _read(path: Path, scenes: int) -> dict[str, dict[str, Any]] | None:
+    """Return what was mined on so many scenes, None where it was on others."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told["scenes"] != scenes:
+            return None
+        rows = told["found"].items()
+        return {
+            str(name): {"unsure": _boxes(row["unsure"]), "missed": int(row["missed"])}
+            for name, row in rows
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AnnotationError(
+            f"{path}: not what an earlier run kept; delete it to look again"
+        ) from error
+
+
+def _boxes(values: list[Any]) -> Array:
+    boxes = np.array(values, np.float32).reshape(-1, 4)
+    if not np.isfinite(boxes).all():
+        raise ValueError("a box is not finite")
+    return boxes

@@ -1,27 +1,27 @@
-"""Train the face detector: `detector_train --data DIR --out RUN_DIR [--minutes M] [--resume]`."""
+"""The training loop of the face detector: batches, schedule, averaging and checkpoints."""
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
 import logging
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import detector_data, detector_mine
-from .detector_augment import Augmenter, Canvas
 from .detector_loss import detector_loss
 from .detector_net import DetectorNet, grid
-from .detector_watch import CHECKS, Watch, set_apart
+from .detector_watch import CHECKS, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .detector_augment import Augmenter, Canvas
 
 log = logging.getLogger(__name__)
 SIZES = (192, 224, 256, 320)
@@ -38,7 +38,6 @@ class Settings:
     data: Path
     out: Path
     minutes: float = 75.0
-    mined: Path | None = None
     resume: bool = False
     smoke: bool = False
     rate: float = 4e-3
@@ -144,7 +143,7 @@ class Trainer:
             else:
                 value.copy_(own[name])
 
-    def run(self) -> None:
+    def run(self, say: Callable[[str], None] = log.info) -> None:
         """Train until the minutes are spent or nothing is gained; checkpoint every two minutes.
 
         Stopped early, the average is the best one seen.
@@ -158,14 +157,13 @@ class Trainer:
             self.spent, last = self.spent + now - last, now
             if self.step % 100 == 0:
                 means = " ".join(f"{k} {np.mean([s[k] for s in seen]):.4f}" for k in seen[0])
-                log.info(
-                    "step %d %.1f min lr %.5f %s", self.step, self.spent / 60, self.rate(), means
-                )
+                minute, rate = self.spent / 60, self.rate()
+                say(f"step {self.step} minute {minute:.1f} rate {rate:.5f} {means}")
                 seen = []
             if int(self.done * CHECKS) > looked:
                 looked = int(self.done * CHECKS)
                 if self.watch.is_over(self.average):
-                    log.info("nothing gained since %d looks: stopped early", self.watch.waited)
+                    say(f"stopped early: {self.watch.waited} looks without a gain")
                     self.average.load_state_dict(self.watch.best)
                     break
                 last = time.monotonic()  # looking is not training
@@ -175,39 +173,3 @@ class Trainer:
             if self.settings.smoke and self.step >= 3:
                 break
         self.save()
-
-
-def parse() -> Settings:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=75.0)
-    parser.add_argument("--mined", type=Path, help="what detector_mine found")
-    parser.add_argument("--resume", action="store_true", help="continue from OUT/checkpoint.pt")
-    parser.add_argument("--smoke", action="store_true", help="three steps on a few pictures")
-    parser.add_argument("--rate", type=float, default=4e-3)
-    parser.add_argument("--seed", type=int, default=1)
-    return Settings(**vars(parser.parse_args()))
-
-
-def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    settings = parse()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    samples = detector_data.load(settings.data, few=settings.smoke)
-    train, held = detector_data.split(samples)
-    if settings.mined is not None:
-        detector_mine.apply(train, json.loads(settings.mined.read_text(encoding="utf-8")))
-    train, watched = set_apart(train)
-    log.info("%d pictures to train on, %d held out", len(train), len(held))
-    seed = settings.seed + int(time.time())  # other pictures after each resume
-    trainer = Trainer(settings, Augmenter(train, np.random.default_rng(seed)), Watch(watched))
-    if settings.resume and trainer.path.exists():
-        trainer.load(trainer.path)
-    trainer.run()
-
-
-if __name__ == "__main__":
-    main()

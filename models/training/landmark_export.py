@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
-import json
 import math
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +17,6 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..crops import SIDE_PER_EXTENT
-from .landmark_loop import load_checkpoint
 from .landmark_network import SCHEMES, STRIDE, LandmarkNet, cell_centres
 
 NAMES = {"ibug68": "landmarks68", "helen194": "landmarks194"}
@@ -142,29 +138,3 @@ def spec(scheme: str, size: int, data: bytes) -> dict[str, Any]:
             "border": "replicate",
         },
     }
-
-
-def export_run(checkpoint: Path, folder: Path, size: int) -> None:
-    """Export both heads of a checkpoint's averaged weights into `folder`."""
-    net = LandmarkNet()
-    net.load_state_dict(load_checkpoint(checkpoint)["average"])
-    for scheme, name in NAMES.items():
-        data = export_onnx(net, scheme, size)
-        text = json.dumps(spec(scheme, size, data), indent=2) + "\n"
-        (folder / f"{name}.onnx").write_bytes(data)
-        (folder / f"{name}.json").write_text(text, encoding="utf-8")
-
-
-def main() -> int:
-    """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description="Export the landmark network as ONNX.")
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--size", type=int, default=80)
-    options = parser.parse_args()
-    export_run(options.checkpoint, options.folder, options.size)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -15,7 +15,9 @@ from .landmark_dataset import (
     NEGATIVE,
     FaceCache,
     Sample,
+    load_or_build,
     loose_crop,
+    read_cache,
     save_cache,
 )
 from .landmark_formats import AnnotationError, read_luma
@@ -105,3 +107,27 @@ def save_mined(data: Path, path: Path) -> None:
     if not samples:
         raise AnnotationError(f"{data}: the detector makes no mistakes there")
     save_cache(path, to_cache(samples))
+
+
+def training_faces(data: Path, folder: Path) -> FaceCache:
+    """Return the faces of `data` and the false alarms of the shipped detector on its pictures.
+
+    Both are built on first use and kept in `folder`, as `faces.npz` and `mined.npz`.
+    """
+    faces = load_or_build(data, folder)
+    mined = folder / "mined.npz"
+    if not mined.is_file() and (data / "facedet" / "boxes.csv").is_file():
+        save_mined(data, mined)
+    return joined(faces, read_cache(mined)) if mined.is_file() else faces
+
+
+def joined(first: FaceCache, second: FaceCache) -> FaceCache:
+    """Return the samples of both caches."""
+    return FaceCache(
+        np.concatenate((first.images, second.images)),
+        np.concatenate((first.kind, second.kind)),
+        np.concatenate((first.roll, second.roll)),
+        {key: np.concatenate((first.points[key], second.points[key])) for key in first.points},
+        first.names + second.names,
+        np.concatenate((first.held_out, second.held_out)),
+    )

@@ -12,10 +12,11 @@ import torch
 from ...pipeline.errors import ConfigError, WeightsError
 from . import (
     detector_data,
+    detector_mine,
     detector_train,
     landmark_dataset,
     landmark_loop,
-    landmark_train,
+    landmark_mine,
     recipe_train,
 )
 from .detector_augment import Augmenter
@@ -35,7 +36,10 @@ SMOKE_SAMPLES, SMOKE_MINUTES, SMOKE_BATCH = 24, 0.1, 8
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `vidfilter train` was asked for; `minutes` None is the network's own default."""
+    """What `vidfilter train` was asked for; None is the network's own default.
+
+    `cache` is where decoded faces and what was mined are kept, None for `out`.
+    """
 
     recipe: str
     data: Path
@@ -50,6 +54,9 @@ class Options:
     normalised: bool = False
     faces: int | None = None
     variants: int = 1
+    cache: Path | None = None
+    size: int | None = None
+    rate: float | None = None
 
 
 def run(
@@ -102,8 +109,7 @@ class _WatchedLandmarks(landmark_loop.Run):
 def _landmarks(
     options: Options, say: Callable[[str], None], progress: Callable[[float], None]
 ) -> dict[str, Any]:
-    settings = landmark_loop.Settings(seed=options.seed)
-    settings = replace(settings, minutes=options.minutes or settings.minutes)
+    settings = replace(landmark_loop.Settings(seed=options.seed), **_given(options, "size"))
     checkpoint = options.out / "last.pt"
     _refuse(checkpoint, options)
     if options.smoke:
@@ -111,7 +117,8 @@ def _landmarks(
         faces = landmark_dataset.build_cache(options.data, SMOKE_SAMPLES)
         options.out.mkdir(parents=True, exist_ok=True)
     else:
-        faces = landmark_train.training_faces(options.data, options.out)
+        options.out.mkdir(parents=True, exist_ok=True)
+        faces = landmark_mine.training_faces(options.data, options.cache or options.out)
     training = _WatchedLandmarks(options.out, faces, settings)
     training.show = progress
     if options.resume and checkpoint.exists():
@@ -138,11 +145,15 @@ def _detector(
     settings = detector_train.Settings(
         options.data, options.out, resume=options.resume, smoke=options.smoke, seed=options.seed
     )
-    settings = replace(settings, minutes=options.minutes or settings.minutes)
+    settings = replace(settings, **_given(options))
     checkpoint = options.out / "checkpoint.pt"
     _refuse(checkpoint, options)
-    samples, watched = set_apart(_detector_samples(options))
-    options.out.mkdir(parents=True, exist_ok=True)
+    samples = _detector_samples(options)
+    kept = options.cache or options.out
+    for folder in (options.out, kept):
+        folder.mkdir(parents=True, exist_ok=True)
+    detector_mine.weigh(samples, kept / "mined.json", say)
+    samples, watched = set_apart(samples)
     say(f"{len(samples)} pictures to train on")
     step = int(read_checkpoint(checkpoint).get("step", 0)) if checkpoint.exists() else 0
     rng = np.random.default_rng((options.seed, step))  # other pictures after each resume
@@ -154,7 +165,7 @@ def _detector(
         except (KeyError, RuntimeError, ValueError) as error:
             raise WeightsError(f"{checkpoint} is no checkpoint of the detector") from error
     try:
-        training.run()
+        training.run(say)
     except KeyboardInterrupt:
         training.save()
         raise
@@ -172,6 +183,12 @@ def _detector_samples(options: Options) -> list[detector_data.Sample]:
     if not train:
         raise AnnotationError(f"{options.data}: no pictures to train on")
     return train
+
+
+def _given(options: Options, *more: str) -> dict[str, Any]:
+    """Return the settings that were asked for: minutes, rate and `more`."""
+    names = ("minutes", "rate", *more)
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def _refuse(checkpoint: Path, options: Options) -> None:

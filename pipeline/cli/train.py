@@ -17,19 +17,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PATH = click.Path(path_type=Path)
+_POSITIVE = click.FloatRange(min=0, min_open=True)
 _RECIPES = ("landmarks", "detector", "facenet194", "resnet68")
+_TRANSFER, _OWN = ("facenet194", "resnet68"), ("landmarks", "detector")
+_ONLY_FOR = {
+    "trunks": _TRANSFER,
+    "faces": _TRANSFER,
+    "variants": _TRANSFER,
+    "depth": ("resnet68",),
+    "normalised": ("resnet68",),
+    "cache": _OWN,
+    "rate": _OWN,
+    "size": ("landmarks",),
+}
+_SIDES = 16  # the network halves its crops so often
 
 
 @click.command("train")
 @click.argument("recipe", type=click.Choice(_RECIPES), metavar="RECIPE")
 @click.option("--data", type=_PATH, required=True, metavar="DIR", help="Folder of the data sets.")
 @click.option("--out", type=_PATH, required=True, metavar="RUN", help="Folder of the run.")
-@click.option(
-    "--minutes", type=click.FloatRange(min=0, min_open=True), help="How long to train at most."
-)
+@click.option("--minutes", type=_POSITIVE, help="How long to train at most.")
 @click.option("--resume", is_flag=True, help="Continue the run in RUN.")
 @click.option("--seed", default=0, show_default=True, help="Of weights and random pictures.")
 @click.option("--smoke", is_flag=True, help="A minute on a few faces, to see that it works.")
+@click.option(
+    "--cache",
+    type=_PATH,
+    metavar="DIR",
+    help="landmarks, detector: where to keep decoded faces and what was mined, for several runs "
+    "[default: RUN].",
+)
+@click.option("--rate", type=_POSITIVE, help="landmarks, detector: highest learning rate.")
+@click.option("--size", type=click.IntRange(32, 256), help="landmarks: side of the crop in px.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option(
     "--trunk",
@@ -54,11 +74,23 @@ def command(console: Output, /, trunks: tuple[str, ...], depth: str, **options: 
     facenet194  Helen's 194 points by transfer from FaceNet's encoder
     resnet68    68 points of video faces by transfer from ResNet-50 or -101
     """
+    _check(click.get_current_context(), options)
     train = training("train", "torch", "onnx")
     asked = train.Options(**options, trunks=trunks or ("own",), depth=int(depth))
     with progress_bar(console, f"training {asked.recipe}", 1.0) as show, _term_as_ctrl_c():
         result = train.run(asked, console.say, show)
     console.result(_text(result), result)
+
+
+def _check(ctx: click.Context, options: dict[str, Any]) -> None:
+    """Raise UsageError where an option is given that the recipe knows nothing of."""
+    recipe, given = options["recipe"], click.core.ParameterSource.COMMANDLINE
+    for name, recipes in _ONLY_FOR.items():
+        if recipe not in recipes and ctx.get_parameter_source(name) is given:
+            option = "--trunk" if name == "trunks" else f"--{name}"
+            raise click.UsageError(f"{option} is of {' and '.join(recipes)}, not of {recipe}")
+    if options["size"] is not None and options["size"] % _SIDES:
+        raise click.UsageError(f"--size must be a multiple of {_SIDES}")
 
 
 @contextlib.contextmanager

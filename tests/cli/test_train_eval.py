@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from giving import Command
 
-from vidfilter.stages._testface import random_face_image
+from vidfilter.models.detector import hand_drawn_from_tight
+from vidfilter.stages._testface import FaceScene, random_face_image
 
 KEYS = {"n", "nme_interocular", "median", "failure_8", "failure_10", "auc_8", "regions"}
 
@@ -221,6 +222,57 @@ def test_a_run_is_not_replaced(
     done = vidfilter("train", recipe, "--data", str(tmp_path), "--out", str(tmp_path))
     assert "--resume" in done.error
     assert (tmp_path / checkpoint).read_bytes() == b"hours of work"
+
+
+def test_detector_training_looks_for_forgotten_and_missed_faces_once(
+    tmp_path: Path, vidfilter: Command
+) -> None:
+    pytest.importorskip("torch")
+    data, out = write_scenes(tmp_path / "data"), tmp_path / "run"
+    args = ("train", "detector", "--data", str(data), "--out", str(out), "--smoke")
+    first = vidfilter(*args)
+    assert first.code == 0, first.err
+    assert "1 places that may be faces" in first.err
+    assert "1 missed faces" in first.err
+    told = json.loads((out / "mined.json").read_text())["found"]
+    assert {name: row["missed"] for name, row in told.items()} == {"facedet/b.png": 1}
+    assert len(told["facedet/b.png"]["unsure"]) == 1
+    (out / "mined.json").write_text(json.dumps({"scenes": 2, "found": {}}))
+    again = vidfilter(*args, "--resume")
+    assert "looking for" not in again.err
+    assert "0 places" in again.err
+    (out / "mined.json").write_text('{"scenes": 2')
+    assert f"{out / 'mined.json'}: not what" in vidfilter(*args, "--resume").error
+
+
+def write_scenes(data: Path) -> Path:
+    """Write a, boxed rightly, and b, with a forgotten face and a box where there is none."""
+    folder = data / "facedet"
+    (folder / "images").mkdir(parents=True)
+    (folder / "negatives").mkdir()
+    lines = ["image,xmin,ymin,xmax,ymax,label"]
+    for name, seed in (("a", 1), ("b", 2)):
+        scene = FaceScene(320, 180, faces=2, seed=seed)
+        cv2.imwrite(str(folder / "images" / f"{name}.png"), scene.render(1.0))
+        boxes = [hand_drawn_from_tight(truth.box_xyxy_px) for truth in scene.truth(1.0)]
+        boxes[1:] = [np.array([2, 2, 42, 52])] if name == "b" else boxes[1:]
+        for box in boxes:
+            lines.append(",".join([f"{name}.png", *(f"{v:.1f}" for v in box), "face"]))
+    (folder / "boxes.csv").write_text("\n".join(lines) + "\n")
+    return data
+
+
+@pytest.mark.parametrize(
+    ("recipe", "option", "value"),
+    [("landmarks", "--depth", "101"), ("detector", "--size", "64"), ("resnet68", "--cache", "x")],
+)
+def test_an_option_of_another_recipe_is_refused(
+    recipe: str, option: str, value: str, tmp_path: Path, vidfilter: Command
+) -> None:
+    args = ("--data", str(tmp_path), "--out", str(tmp_path / "run"), option, value)
+    done = vidfilter("train", recipe, *args)
+    assert done.code == 2
+    assert f"{option} is of" in done.error
 
 
 def test_a_damaged_checkpoint_is_named_and_nothing_written(

@@ -23,9 +23,9 @@ from vidfilter.models.crops import (
     transform_points,
 )
 from vidfilter.models.topology import topology
+from vidfilter.models.training import export
 from vidfilter.models.training.landmark_augment import Augmenter
 from vidfilter.models.training.landmark_dataset import LANDMARKS, FaceCache, build_cache
-from vidfilter.models.training.landmark_export import export_run
 from vidfilter.models.training.landmark_formats import (
     AnnotationError,
     read_helen,
@@ -35,7 +35,6 @@ from vidfilter.models.training.landmark_formats import (
 from vidfilter.models.training.landmark_loop import Run, Settings, load_checkpoint
 from vidfilter.models.training.landmark_loss import HeatMapLoss, points_loss, wing
 from vidfilter.models.training.landmark_network import LandmarkNet, soft_argmax
-from vidfilter.models.training.landmark_train import main
 from vidfilter.models.training.landmark_transfer import with_inner_points
 from vidfilter.pipeline.errors import WeightsError
 from vidfilter.stages._testface import random_face_image
@@ -83,9 +82,10 @@ def test_training_stops_resumes_and_exports(data: Path, tmp_path: Path) -> None:
     assert second.step == first.step > 0
     second.train(lines.append)
     assert second.step > first.step
-    export_run(tmp_path / "last.pt", tmp_path, 32)
-    spec = json.loads((tmp_path / "landmarks68.json").read_text())
-    session = ort.InferenceSession(tmp_path / "landmarks68.onnx")
+    out = tmp_path / "mine.onnx"
+    spec = export.run(export.Options(tmp_path / "last.pt", out, size=32))
+    assert json.loads(out.with_suffix(".json").read_text()) == spec
+    session = ort.InferenceSession(out)
     luma = np.full((3, 1, 32, 32), 90, dtype=np.float32)
     points, presence, visibility = session.run(None, {spec["input"]["name"]: luma})
     assert points.shape == (3, spec["points"], 2)
@@ -208,17 +208,6 @@ def test_a_truncated_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save({"average": {"other": torch.zeros(3)}}, path)
     with pytest.raises(WeightsError, match=r"last\.pt"):
         load_checkpoint(path)
-
-
-def test_an_existing_run_is_not_overwritten(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "last.pt").write_bytes(b"hours of work")
-    with pytest.raises(SystemExit) as stop:
-        main(["--data", str(data), "--out", str(tmp_path)])
-    assert stop.value.code == 1
-    assert "--resume" in capsys.readouterr().err
-    assert (tmp_path / "last.pt").read_bytes() == b"hours of work"
 
 
 def test_the_hand_written_gradient_is_that_of_the_formulas() -> None:
