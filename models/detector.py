@@ -67,6 +67,8 @@ class FaceDetector:
     WeightsError where the weights are missing or are not those their spec names.
     """
 
+    colour = False
+
     def __init__(self, weights: Path | None = None, *, threads: int = 1) -> None:
         self.model = load_model("detector" if weights is None else weights, threads)
         self.default_score = float(self.model.spec["default_min_score"])

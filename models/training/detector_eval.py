@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from ..detector import FaceDetector
+    from ..yunet import YuNet
 
 LOWEST_SCORE = 0.02
 MAX_SIDE = 100_000  # pictures are judged as they are stored
@@ -27,7 +30,7 @@ SIZES = ((0, 32), (32, 64), (64, 128), (128, 100_000))
 
 
 def judge(
-    detector: FaceDetector,
+    detector: FaceDetector | YuNet,
     csv: Path,
     folder: Path,
     *,
@@ -47,17 +50,28 @@ def judge(
     for name, rows in table.items():
         if names is not None and name not in names:
             continue
-        luma, _ = read_luma(folder / name, long_side=MAX_SIDE)
+        picture = _read(folder / name, colour=detector.colour)
         start = time.thread_time()
-        found = detector.detect(luma, long_side=long_side, min_score=LOWEST_SCORE)
+        found = detector.detect(picture, long_side=long_side, min_score=LOWEST_SCORE)
         times.append(time.thread_time() - start)
-        scale = np.float32(long_side / max(luma.shape))
+        scale = np.float32(long_side / max(picture.shape[:2]))
         truth = np.array([r[:4] for r in rows], np.float32).reshape(-1, 4) * scale
         counted = box_sizes(truth) >= min_face
         boxes = found.boxes_xyxy_px * scale
         pictures[name] = Picture(boxes, found.scores, truth, counted, min_face)
         progress(len(pictures) / len(names or table))
     return pictures, 1e3 * float(np.median(times)) if times else 0.0
+
+
+def _read(path: Path, *, colour: bool) -> NDArray[np.uint8]:
+    """Return a picture as luma (H, W) or BGR (H, W, 3); OSError where there is none."""
+    if not colour:
+        return read_luma(path, long_side=MAX_SIDE)[0]
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if bgr is None:
+        raise OSError(f"{path}: not a readable picture")
+    return np.asarray(bgr, np.uint8)
 
 
 def report(pictures: Iterable[Picture], ms: float) -> dict[str, Any]:

@@ -20,7 +20,12 @@ _FILES = ("report.json", "precision_recall.png", "mistakes.png")
 @click.argument("csv", metavar="CSV", type=_PATH)
 @click.option("--images", type=_PATH, required=True, metavar="DIR", help="Where the pictures are.")
 @click.option("--only", type=_PATH, metavar="FILE", help="Names of the pictures to judge by.")
-@click.option("--weights", type=_PATH, metavar="FILE", help="Another detector (.onnx).")
+@click.option(
+    "--model",
+    default="shipped",
+    metavar="FILE",
+    help="Another detector (.onnx): of this project, or OpenCV's YuNet.",
+)
 @click.option(
     "--long-side",
     type=click.IntRange(32, 4096),
@@ -44,7 +49,7 @@ def detect(
     csv: Path,
     images: Path,
     only: Path | None,
-    weights: Path | None,
+    model: str,
     long_side: int,
     min_face: float,
     out: Path | None,
@@ -61,7 +66,7 @@ def detect(
         training("detector_plots", "matplotlib")
         refuse_existing([out / name for name in _FILES], overwrite=overwrite)
     judge = training("detector_eval")
-    detector = module("models", "detector").FaceDetector(weights)
+    detector = module("models", "yunet").open_detector(model)
     sizes = {"long_side": long_side, "min_face": min_face}
     try:
         names = judge.heldout_names(only) if only else None
@@ -76,7 +81,7 @@ def detect(
     if not pictures:
         raise VidfilterError(f"{csv}: no picture to judge by")
     figures = judge.report(pictures.values(), ms)
-    result = {**figures, "data": str(csv), "sha256": detector.model.sha256, **sizes}
+    result = {**figures, "data": str(csv), "model": model, "sha256": detector.model.sha256, **sizes}
     if out is not None:
         _write(out, pictures, images, detector.default_score, result)
         console.say(f"wrote {', '.join(str(out / name) for name in _FILES)}")

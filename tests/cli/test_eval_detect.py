@@ -152,6 +152,36 @@ def test_an_outsider_scores_real_pictures_alike(
     assert outside_ap(table, tracks, folder, 0.4) == pytest.approx(seen["ap_40"], abs=0.03)
 
 
+def test_yunet_is_judged_by_the_same_pictures(tmp_path: Path, vidfilter: Command) -> None:
+    pytest.importorskip("onnx", reason="onnx, of the train extra, builds the network")
+    from yunet_stand_in import build
+
+    table, weights = tmp_path / "boxes.csv", build(tmp_path / "yunet.onnx")
+    picture = np.full((176, 320, 3), 16, np.uint8)
+    picture[40:48, 80:88] = 255
+    cv2.imwrite(str(tmp_path / "white.png"), np.kron(picture, np.ones((2, 2, 1), np.uint8)))
+    # Blue is a third of white, and brighter than this grey to who sees colours alone.
+    picture[40:48, 80:88], picture[96:104, 240:248] = (255, 0, 0), 60
+    cv2.imwrite(str(tmp_path / "blue.png"), picture)
+    rows = (HEADER, "white.png,152,64,184,112,face", "blue.png,76,32,92,56,face")
+    table.write_text("\n".join(rows) + "\n")
+    seen = figures(vidfilter, table, "--model", weights, "--min-face", 10)
+    assert (seen["n"], seen["ap_40"], seen["ap_50"]) == (2, 1.0, 1.0)
+    assert seen["ms"] > 0
+    assert seen["model"] == str(weights)
+    own = figures(vidfilter, table, "--min-face", 10)
+    assert (own["model"], own["n"]) == ("shipped", 2)
+    assert own["sha256"] != seen["sha256"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text"])
+def test_a_bad_model_is_named(content: bytes | None, tmp_path: Path, vidfilter: Command) -> None:
+    table, model = write_scenes(tmp_path / "scenes", 1), tmp_path / "m.onnx"
+    if content is not None:
+        model.write_bytes(content)
+    assert str(model) in refusal(vidfilter, table, "--model", model)
+
+
 def test_plot_and_mistakes_are_written_and_kept(tmp_path: Path, vidfilter: Command) -> None:
     pytest.importorskip("matplotlib")
     table, out = write_scenes(tmp_path / "scenes"), tmp_path / "out"
@@ -229,6 +259,6 @@ def test_an_exported_checkpoint_finds_what_the_shipped_network_finds(
     spec = json.loads(out.with_suffix(".json").read_text())
     assert (spec["name"], spec["default_min_score"]) == ("mine", 0.4)
     table = write_scenes(tmp_path / "scenes", 2)
-    seen, shipped = figures(vidfilter, table, "--weights", out), figures(vidfilter, table)
+    seen, shipped = figures(vidfilter, table, "--model", out), figures(vidfilter, table)
     assert (seen["ap_40"], seen["ap_50"]) == (shipped["ap_40"], shipped["ap_50"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.json", "mine.onnx", "scenes"]
