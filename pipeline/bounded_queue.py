@@ -18,6 +18,8 @@ from .spec import Leaky
 if TYPE_CHECKING:
     from typing import Any
 
+    from .caps import Caps
+
 
 @dataclass(slots=True)
 class Gap:
@@ -86,7 +88,9 @@ class BoundedQueue:
         self._item_removed = threading.Condition(self._lock)
         self._state = _State.OPEN
         self._level = self._put = self._got = self._leaked = self._flushed = self._peak = 0
+        self._readers = self._writers = 0  # waiting: to announce something to nobody costs, too
         self._bytes = 0  # of the frames held; counted only where it is limited
+        self._measured: tuple[Caps | None, int] = (None, 0)  # the bytes of a frame of these caps
 
     def put(self, frame: Frame) -> bool:
         """Add `frame`, waiting for room unless leaky; False where `frame` itself was dropped.
@@ -95,7 +99,7 @@ class BoundedQueue:
         """
         with self._lock:
             self._check_open()
-            while self._full(frame):
+            while self._level and self._full(frame):
                 if self.leaky is Leaky.UPSTREAM:
                     self._put += 1
                     self._leak_new(frame)
@@ -103,17 +107,22 @@ class BoundedQueue:
                 if self.leaky is Leaky.DOWNSTREAM:
                     self._leak_oldest()
                     continue
-                self._item_removed.wait()
-                self._check_open()
+                self._wait_for_room()
             self._append(frame)
             return True
+
+    def _wait_for_room(self) -> None:
+        self._writers += 1
+        self._item_removed.wait()
+        self._writers -= 1
+        self._check_open()
 
     def put_control(self, item: Control) -> None:
         """Add a control item at once, whatever the limits; ignored once flushed or ended."""
         with self._lock:
             if self._state is _State.OPEN:
                 self._add_control(item)
-                self._item_added.notify()
+                self._announce()
 
     def get(self) -> Item:
         """Take the oldest item, waiting for one; raises EndOfStream when drained, Flushing."""
@@ -125,14 +134,23 @@ class BoundedQueue:
                     break
                 if self._state is _State.EOS:
                     raise EndOfStream
-                self._item_added.wait()
+                self._wait_for_item()
             item = self._items.popleft()
             if isinstance(item, Frame):
                 self._forget(item)
                 self._got += 1
-                if self._level <= self._low:
+                if self._writers and self._level <= self._low:
                     self._item_removed.notify()
             return item
+
+    def _wait_for_item(self) -> None:
+        self._readers += 1
+        self._item_added.wait()
+        self._readers -= 1
+
+    def _announce(self) -> None:
+        if self._readers:
+            self._item_added.notify()
 
     def end(self) -> None:
         """Let the reader drain what is here and then see the end of the stream."""
@@ -167,12 +185,10 @@ class BoundedQueue:
         self._item_removed.notify_all()
 
     def _full(self, new: Frame) -> bool:
-        if self._level == 0:
-            return False
         return self._level >= self.max_frames or self._over_bytes(new) or self._over_age(new)
 
     def _over_bytes(self, new: Frame) -> bool:
-        return self.max_bytes is not None and self._bytes + _nbytes(new) > self.max_bytes
+        return self.max_bytes is not None and self._bytes + self._nbytes(new) > self.max_bytes
 
     def _over_age(self, new: Frame) -> bool:
         if self.max_age_s is None:
@@ -185,15 +201,15 @@ class BoundedQueue:
         self._put += 1
         self._level += 1
         if self.max_bytes is not None:
-            self._bytes += _nbytes(frame)
+            self._bytes += self._nbytes(frame)
         if self._level > self._peak:
             self._peak = self._level
-        self._item_added.notify()
+        self._announce()
 
     def _forget(self, frame: Frame) -> None:
         self._level -= 1
         if self.max_bytes is not None:
-            self._bytes -= _nbytes(frame)
+            self._bytes -= self._nbytes(frame)
 
     def _add_control(self, item: Control) -> None:
         last = self._items[-1] if self._items else None
@@ -219,6 +235,7 @@ class BoundedQueue:
         self._forget(old)  # type: ignore[arg-type]
         self._leaked += 1
 
-
-def _nbytes(frame: Frame) -> int:
-    return sum(plane.nbytes for plane in frame.planes)
+    def _nbytes(self, frame: Frame) -> int:
+        if frame.caps is not self._measured[0]:
+            self._measured = frame.caps, sum(plane.nbytes for plane in frame.planes)
+        return self._measured[1]

@@ -6,58 +6,36 @@ import sys
 import threading
 import time
 import traceback
-from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .bounded_queue import BoundedQueue, Gap, Reconfigure
-from .bus import Bus, Kind, Message
-from .clock import Clock
+from ._context import Shared, StageContext
+from .bounded_queue import Reconfigure
+from .bus import Kind, Message
 from .errors import EndOfStream, Flushing
 from .frame import Frame
 from .ledger import Histogram, StageRecord
-from .stage import Sink, Source, Stage, Transform
+from .stage import Sink, Source, Transform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from .spec import StageSpec
 
-
-class Shared:
-    """What all nodes of one pipeline see: the bus, and whether to stop, pause or hurry."""
-
-    def __init__(self, bus: Bus) -> None:
-        self.bus = bus
-        self.draining = threading.Event()  # the source must end
-        self.flushing = threading.Event()  # everything must end
-        self.running = threading.Event()  # cleared while paused
-        self.running.set()
-        self.realtime = False
-        self.clocks: list[Clock] = []
+__all__ = ["Node", "Shared"]
 
 
-class Node:
+class Node(StageContext):
     """Run one stage; also the `Context` that the stage talks to."""
 
     def __init__(self, spec: StageSpec, shared: Shared) -> None:
-        self.spec, self.shared = spec, shared
-        self.id = self.stage_id = spec.id
-        self.name = spec.name
-        self.stage: Stage = None  # type: ignore[assignment]  # set by the builder, which needs us
-        self.inbox: BoundedQueue | None = None
-        self.outs: list[Node] = []
-        self.frames_in = self.frames_out = self.lost = self.refused = self.repeated = 0
-        self.dropped: Counter[str] = Counter()
-        self.tags: dict[str, Any] = {}
+        super().__init__(spec.id, shared)
+        self.spec, self.name = spec, spec.name
+        self.frames_out = self.lost = self.refused = 0
         self.histogram, self.latency = Histogram(), Histogram()
         self.cpu_ns = 0
         self.last_time_s = 0.0
-        self.busy_since: int | None = None  # monotonic ns; None while waiting
         self.finishing = False
-        self.thread: threading.Thread | None = None
         self.ended = False
-        self._clock: Clock | None = None
 
     # The runner's side
 
@@ -156,38 +134,35 @@ class Node:
     def _run_consumer(self) -> None:
         inbox = self.inbox
         assert inbox is not None
+        # Looked up once: telling stages apart costs more than most of what is done per frame.
+        work = self.stage.process if isinstance(self.stage, Transform) else self.stage.write  # type: ignore[attr-defined]
         while True:
             try:
                 item = inbox.get()
             except EndOfStream:
                 break
             if isinstance(item, Frame):
-                self._handle(item)
+                self._handle(item, work)
             elif isinstance(item, Reconfigure):
                 self._reconfigure(item)
             else:
-                self._forward(item)
+                self.forward(item)
         self._finish()
 
-    def _handle(self, frame: Frame) -> None:
+    def _handle(self, frame: Frame, work: Callable[[Frame], Frame | None]) -> None:
         self.frames_in += 1
-        stage = self.stage
         self._enter()
-        out = None
         try:
-            if isinstance(stage, Transform):
-                out = stage.process(frame)
-            elif isinstance(stage, Sink):
-                stage.write(frame)
+            out = work(frame)
         except BaseException:
             self.lost += 1
             raise
         finally:
             self._leave()
-        if out is not None:
-            self._emit(out)
-        elif not self.outs:
+        if not self.outs:
             self.latency.add(time.monotonic_ns() - frame.captured_ns)
+        elif out is not None:
+            self._emit(out)
 
     def _finish(self) -> None:
         self.finishing = True
@@ -213,10 +188,6 @@ class Node:
         if refused:
             raise Flushing
 
-    def _forward(self, gap: Gap) -> None:
-        for out in self.outs:
-            out.inbox.put_control(Gap(gap.pts, gap.count))  # type: ignore[union-attr]
-
     def _reconfigure(self, item: Reconfigure) -> None:
         try:
             self.stage.set_property(item.name, item.value)
@@ -231,66 +202,3 @@ class Node:
         self.busy_since = None
         if count and since is not None:
             self.histogram.add(time.monotonic_ns() - since)
-
-    # Context: what the stage may ask for
-
-    @property
-    def traits_wanted(self) -> bool:
-        return any(out.stage.reads_traits or out.traits_wanted for out in self.outs)
-
-    @property
-    def stopping(self) -> bool:
-        return self.shared.draining.is_set()
-
-    @property
-    def realtime(self) -> bool:
-        return self.shared.realtime
-
-    def warn(self, text: str) -> None:
-        self.shared.bus.post(Message(Kind.WARNING, self.id, text))
-
-    def info(self, text: str) -> None:
-        self.shared.bus.post(Message(Kind.INFO, self.id, text))
-
-    def drop(self, frame: Frame, cause: str) -> None:
-        self.dropped[cause] += 1
-        if isinstance(self.stage, Source):
-            self.frames_in += 1
-        self._forward(Gap(frame.pts))
-
-    def repeat(self, count: int = 1) -> None:
-        self.repeated += count
-
-    def tag(self, key: str, value: Any) -> None:
-        self.tags[key] = value
-
-    def request(self, action: str, value: Any = None) -> None:
-        self.shared.bus.post(Message(Kind.REQUEST, self.id, action, value))
-
-    def wait(self, seconds: float) -> bool:
-        # A source waits for its next frame until it must end; a sink shows what it holds, and
-        # so waits until all must end.
-        stop = self.shared.draining if isinstance(self.stage, Source) else self.shared.flushing
-        return self._wait_for(stop, seconds)
-
-    def _wait_for(self, stop: threading.Event, seconds: float) -> bool:
-        with self.idle():
-            return stop.wait(max(seconds, 0.0))
-
-    @contextmanager
-    def idle(self) -> Iterator[None]:
-        since, self.busy_since = self.busy_since, None
-        try:
-            yield
-        finally:
-            if since is not None and threading.current_thread() is self.thread:
-                self.busy_since = time.monotonic_ns()
-
-    def wait_until(self, time_s: float, duration_s: float) -> float:
-        if self._clock is None:
-            self._clock = Clock()
-            self.shared.clocks.append(self._clock)
-        wait_s = self._clock.due(time_s, duration_s)
-        if wait_s > 0:
-            self._wait_for(self.shared.draining, wait_s)
-        return max(-wait_s, 0.0)
