@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..pipeline.frame import U8
     from ..pipeline.stage import Context
 
+# A JPEG begins with the first; its pixels come after the second, and end at the third.
+_JPEG, _SCAN, _END = b"\xff\xd8\xff", 0xDA, b"\xff\xd9"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _UPRIGHT = Orientation()
 
@@ -37,7 +39,7 @@ class ImagesReader:
 
     A picture of a folder comes as bgr24 in its own size (odd sizes padded): `frame.caps` may
     differ from frame to frame. A single picture with transparency comes as bgra.
-    `tags["file"]` is the name.
+    `tags["file"]` is the name, `tags["source"]` the path of the picture or folder.
     """
 
     def __init__(self, path: Path, context: Context, fps: Fraction) -> None:
@@ -51,6 +53,8 @@ class ImagesReader:
 
     def open(self) -> Caps:
         """Find the pictures and read the first; raises MediaError, DecodeError."""
+        # What is wrong with a picture we tell ourselves, in one line.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         if self._path.is_dir():
             self._files = _pictures_in(self._path)
         else:
@@ -67,12 +71,19 @@ class ImagesReader:
 
     def _read_all(self) -> Iterator[tuple[Path, U8]]:
         for file in self._files:
-            image = read_picture(file, alpha=self._alpha)
+            data = _bytes_of(file)
+            damaged = is_cut_off(data)
+            # OpenCV takes a JPEG only with its end mark.
+            image = decode_picture(data + _END if damaged else data, alpha=self._alpha)
+            if image is None:
+                self._skipped += 1
+                self._context.warn(f"{file} is no picture that can be read: skipped")
+            elif damaged:
+                self._context.warn(f"{file} is cut off: what is there is kept")
+            if damaged or image is None:
+                self._context.tag("truncated", True)
             if image is not None:
                 yield file, image
-                continue
-            self._skipped += 1
-            self._context.warn(f"{file} is no picture that can be read: skipped")
 
     def _caps(self, image: U8) -> Caps:
         height, width = image.shape[:2]
@@ -107,7 +118,7 @@ class ImagesReader:
             owner=buffer,
             exclusive=True,
             discontinuity=True,
-            tags={"file": file.name},
+            tags={"file": file.name, "source": str(self._path)},
         )
 
     def interrupt(self) -> None:
@@ -134,21 +145,42 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def read_picture(path: Path, *, alpha: bool) -> U8 | None:
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def is_cut_off(data: bytes) -> bool:
+    """Return whether `data` is a JPEG whose pixels do not end (ITU-T T.81, B.1).
+
+    Segments before the pixels may hold a thumbnail with an end mark of its own, and anything may
+    follow the end, such as the film of a moving photo.
+    """
+    if not data.startswith(_JPEG):
+        return False
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _SCAN:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    return data.find(_END, at) < 0
+
+
+def decode_picture(data: bytes, *, alpha: bool) -> U8 | None:
     """Return (H, W, 3) BGR, upright; (H, W, 4) where it has alpha and that is wanted.
 
-    None where the file is no readable picture.
+    None where `data` is no readable picture.
     """
+    if not data:
+        return None
+    array = np.frombuffer(data, np.uint8)
     try:
-        data = np.fromfile(path, np.uint8)
-        if not data.size:
-            return None
         if alpha:
-            image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+            image = cv2.imdecode(array, cv2.IMREAD_UNCHANGED)
             if image is not None and image.ndim == 3 and image.shape[2] == 4:
                 return _eight_bits(image)
-        found: U8 | None = cv2.imdecode(data, cv2.IMREAD_COLOR)  # type: ignore[assignment]
-    except (OSError, cv2.error):
+        found: U8 | None = cv2.imdecode(array, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+    except cv2.error:
         return None
     return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..pipeline.frame import F32, Face, Pose
+from ._images import is_picture
 
 if TYPE_CHECKING:
     from ..pipeline.frame import Frame
@@ -25,12 +26,12 @@ def meta_path(path: Path) -> Path:
 
 
 def identify(path: str | Path) -> dict[str, Any] | None:
-    """Return name, bytes and sha256 of a file, or of a folder's files; None for anything else."""
+    """Return name, bytes and sha256 of a file, or of a folder's pictures; None for all else."""
     source = Path(path)
     if source.is_file():
         files = [source]
     elif source.is_dir():
-        files = sorted(entry for entry in source.iterdir() if entry.is_file())
+        files = sorted(entry for entry in source.iterdir() if is_picture(entry) and entry.is_file())
     else:
         return None
     digest, size = hashlib.sha256(), 0
@@ -46,7 +47,7 @@ def identify(path: str | Path) -> dict[str, Any] | None:
 
 def source_of(frame: Frame) -> str | None:
     """Return the path of the medium that `frame` came from, None where there is none."""
-    path = getattr(frame.tags.get("media"), "path", None)
+    path = frame.tags.get("source") or getattr(frame.tags.get("media"), "path", None)
     return None if path is None else str(path)
 
 

@@ -43,6 +43,7 @@ class TracksFile(stage.Sink):
 
     _stream: IO[str] | None = None
     _meta: dict[str, Any] | None = None
+    _placeholder = False
 
     @property
     def _path(self) -> Path | None:
@@ -57,7 +58,10 @@ class TracksFile(stage.Sink):
             return caps
         self._check_place(path)
         with self._guarded():
-            self._stream = _part(path).open("w", encoding="utf-8", newline="\n")
+            part = _part(path)
+            self._placeholder = not part.exists()
+            # Appending spares a part that is the input itself, until the first frame tells.
+            self._stream = part.open("a", encoding="utf-8", newline="\n")
         return caps
 
     def _check_place(self, path: Path) -> None:
@@ -65,8 +69,9 @@ class TracksFile(stage.Sink):
             raise EncodeError(f"{path} is a folder: give the name of a file to write")
         if not path.parent.is_dir():
             raise EncodeError(f"folder {path.parent} does not exist: create it first")
-        if path.exists() and not self.params.overwrite:
-            raise EncodeError(f"{path} exists already: --overwrite replaces it")
+        for written in (path, _track_rows.meta_path(path), _part(path)):
+            if written.exists() and not self.params.overwrite:
+                raise EncodeError(f"{written} exists already: --overwrite replaces it")
 
     def write(self, frame: Frame) -> None:
         """Append one line; raises EncodeError."""
@@ -74,6 +79,9 @@ class TracksFile(stage.Sink):
         if self._meta is None:
             self._refuse_input(frame)
             self._meta = _facts(frame)
+            if self._path is not None:
+                with self._guarded():
+                    self._stream.truncate(0)
         with self._guarded():
             self._stream.write(_track_rows.encode(frame) + "\n")
             if self._path is None:
@@ -82,11 +90,15 @@ class TracksFile(stage.Sink):
     def _refuse_input(self, frame: Frame) -> None:
         """Raise EncodeError where the file would replace the one that `frame` comes from."""
         source, path = _track_rows.source_of(frame), self._path
-        same = False
-        with suppress(OSError):
-            same = source is not None and path is not None and path.samefile(source)
-        if same:
-            raise EncodeError(f"{path} is the input itself: choose another output")
+        if source is None or path is None:
+            return
+        for written in (path, _track_rows.meta_path(path), _part(path)):
+            same = False
+            # The error below is an OSError too: raised in here it would be swallowed.
+            with suppress(OSError):
+                same = written.samefile(source)
+            if same:
+                raise EncodeError(f"{written} is the input itself: choose another output")
 
     def finish(self) -> None:
         """Give the file its name; raises EncodeError."""
@@ -112,7 +124,7 @@ class TracksFile(stage.Sink):
             return
         with suppress(OSError):
             stream.close()
-        if self._meta is None and self._path is not None:
+        if self._meta is None and self._placeholder and self._path is not None:
             _part(self._path).unlink(missing_ok=True)
 
     @contextmanager

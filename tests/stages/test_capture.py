@@ -125,7 +125,7 @@ def test_a_folder_gives_each_picture_in_its_own_size(
     assert all(f.discontinuity for f in frames)
     assert [f.pts for f in frames] == [0, 1, 2]
     assert "p3.jpg" in context.warnings[0]
-    assert context.tags == {"skipped_pictures": 1}
+    assert context.tags == {"skipped_pictures": 1, "truncated": True}
 
 
 def test_photos_are_turned_as_the_camera_was_held(capture: Any, tmp_path: Path) -> None:
@@ -138,6 +138,26 @@ def test_photos_are_turned_as_the_camera_was_held(capture: Any, tmp_path: Path) 
     (tmp_path / "photo.jpg").write_bytes(raw[:2] + segment + raw[2:])
     caps = capture(source=str(tmp_path / "photo.jpg")).open()
     assert (caps.width, caps.height) == (40, 60)
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_photo_that_is_cut_off_gives_what_it_has_and_is_named(
+    capture: Any, tmp_path: Path, context: Any, progressive: int
+) -> None:
+    image = noise(0, 400, 300)
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])
+    (tmp_path / "1.jpg").write_bytes(data.tobytes())
+    (tmp_path / "2.jpg").write_bytes(data.tobytes()[: len(data) // 2])
+    (tmp_path / "3.jpg").write_bytes(data.tobytes()[:-2])  # all but its end mark
+    stage = capture(source=str(tmp_path))
+    stage.open()
+    whole, cut, endless = (frame.planes[0].astype(int) for frame in stage.frames())
+    assert np.abs(cut - whole)[:100].mean() < 40
+    assert np.array_equal(endless, whole)
+    assert context.warnings == [
+        f"{tmp_path / name} is cut off: what is there is kept" for name in ("2.jpg", "3.jpg")
+    ]
+    assert context.tags == {"truncated": True}
 
 
 @pytest.mark.parametrize("files", [[], ["words.txt"], ["broken.png"]])

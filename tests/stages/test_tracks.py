@@ -120,12 +120,41 @@ def test_bad_places_are_refused_at_the_start(context: Any, tmp_path: Path, place
     assert json.loads((tmp_path / "old.jsonl").read_text())["seq"] == 0
 
 
-def test_the_input_itself_is_not_overwritten(context: Any, source: Path) -> None:
-    sink = make("tracks_file", context, path=str(source), overwrite=True)
-    with pytest.raises(EncodeError, match="the input itself"):
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.part.mp4", "clip.mp4.meta.json"])
+def test_the_input_itself_is_not_overwritten(context: Any, tmp_path: Path, name: str) -> None:
+    source = tmp_path / name
+    source.write_bytes(b"a clip")
+    sink = make("tracks_file", context, path=str(tmp_path / "clip.mp4"), overwrite=True)
+    with pytest.raises(EncodeError, match="is the input itself"):
         sink.write(clip(source)[0])
     sink.stop()
     assert source.read_bytes() == b"a clip"
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.meta.json", "t.part.jsonl"])
+def test_what_is_there_is_replaced_only_when_asked(
+    context: Any, tmp_path: Path, source: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("old\n")
+    with pytest.raises(EncodeError, match=f"{name} exists already: --overwrite"):
+        make("tracks_file", context, path=str(tmp_path / "t.jsonl"))
+    assert (tmp_path / name).read_text() == "old\n"
+    write(context, tmp_path / "t.jsonl", clip(source), overwrite=True)
+    assert "old" not in (tmp_path / "t.jsonl").read_text()
+    assert sorted(p.name for p in tmp_path.glob("t.*")) == ["t.jsonl", "t.jsonl.meta.json"]
+
+
+def test_tracks_of_pictures_belong_to_those_pictures(context: Any, tmp_path: Path) -> None:
+    path, folder = tmp_path / "t.jsonl", tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"a picture")
+    frames = [frame(0, file="a.png", source=str(folder))]
+    write(context, path, frames)
+    (folder / "notes.txt").write_text("of no matter")
+    assert len(replay(context, path, frames)) == 1
+    (folder / "a.png").write_bytes(b"another one")
+    with pytest.raises(MediaError, match=r"belongs to another source \(pictures\)"):
+        replay(context, path, frames)
 
 
 def test_without_a_clean_end_only_the_part_stays(
