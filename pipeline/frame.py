@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from fractions import Fraction
 
     from .caps import Caps
@@ -62,7 +63,9 @@ class Frame:
     `pts` counts `time_base` seconds as the source stamped it; `duration` likewise or None.
     `captured_ns` is monotonic time at capture. `owner` keeps the memory behind `planes` alive (a
     decoder's frame, or the contiguous array `planes` are views of). `exclusive` is true where
-    nobody else can see the pixels, so that `writable()` need not copy.
+    nobody else can see the pixels, so that `writable()` need not copy. Where only a decoder may
+    still see them, `claim()` takes them away from it and returns the planes to write: the same
+    pixels, copied only if the decoder has not let go of them yet. It belongs to `planes`.
     `discontinuity` is true on the first frame after a cut or loss. `tags` carries extras such as
     a picture's file name.
     """
@@ -77,6 +80,7 @@ class Frame:
     faces: tuple[Face, ...] = ()
     owner: Any = None
     exclusive: bool = False
+    claim: Callable[[], tuple[U8, ...]] | None = None
     discontinuity: bool = False
     tags: dict[str, Any] = field(default_factory=dict)
 
@@ -88,6 +92,8 @@ class Frame:
 
     def with_(self, **changes: Any) -> Frame:
         """Return a copy with `changes`; pixels are shared. Raises TypeError for unknown names."""
+        if "planes" in changes:
+            changes.setdefault("claim", None)
         # dataclasses.replace does the same ten times slower, and this runs per stage and frame.
         copy = object.__new__(Frame)
         for name in _FRAME_FIELDS:
@@ -99,12 +105,19 @@ class Frame:
 
     def shared(self) -> Frame:
         """Return this frame marked as seen by others too, as a tee must."""
-        return self.with_(exclusive=False) if self.exclusive else self
+        if not self.exclusive and self.claim is None:
+            return self
+        return self.with_(exclusive=False, claim=None)
 
     def writable(self) -> Frame:
-        """Return a frame whose planes may be written: itself if exclusive, else one plane copy."""
+        """Return a frame whose planes may be written: itself if exclusive, else one plane copy.
+
+        Not even that where the pixels can be claimed; `self` must not be used after that.
+        """
         if self.exclusive:
             return self
+        if self.claim is not None:
+            return self.with_(planes=self.claim(), exclusive=True)
         buffer, planes = allocate(self.caps)
         for mine, theirs in zip(planes, self.planes, strict=True):
             np.copyto(mine, theirs)

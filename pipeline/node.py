@@ -36,6 +36,7 @@ class Node(StageContext):
         self.last_time_s = 0.0
         self.finishing = False
         self.ended = False
+        self._shares = True
 
     # The runner's side
 
@@ -91,6 +92,8 @@ class Node(StageContext):
     # The thread
 
     def _run(self) -> None:
+        keeps = isinstance(self.stage, Transform) and self.stage.keeps_pictures
+        self._shares = keeps or len(self.outs) > 1  # others may look at what we pass on
         try:
             self._loop()
             # Only a clean end is an end of stream: after an error the sinks must not finish.
@@ -176,7 +179,7 @@ class Node(StageContext):
 
     def _emit(self, frame: Frame) -> None:
         self.frames_out += 1
-        if len(self.outs) > 1:
+        if self._shares:
             frame = frame.shared()
         refused = False
         for out in self.outs:

@@ -85,6 +85,9 @@ class Stage(ABC):  # noqa: B024 - the kinds below name what is abstract
     latency_frames: ClassVar[int] = 0
     # Whether it reads pose or expressions of faces: where no stage does, nobody works them out.
     reads_traits: ClassVar[bool] = True
+    # Whether it may look at a picture again once it has passed it on. Where no transform does, a
+    # later one draws in the decoder's own memory instead of in a copy.
+    keeps_pictures: ClassVar[bool] = True
     # Requests (see `Context.request`) that reach this stage as `set_property(action, value)`.
     actions: ClassVar[frozenset[str]] = frozenset()
     # The property that a bare value stands for: `- overlay: glasses`.

@@ -5,25 +5,20 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import av.error
-import numpy as np
 from av.codec.context import ThreadType
 from av.stream import Discard, Disposition
 
-from ..pipeline.caps import Caps
 from ..pipeline.errors import DecodeError
 from ..pipeline.frame import Frame
-from ._colour import PRIMARIES, TRANSFERS, Plan, plan
-from ._geometry import Orientation, even, fill, orientation_of
+from ._av_layout import Layout, layout_of
+from ._av_times import StreamTimes
 from ._media import MediaInfo, check_readable, open_container
-from ._planes import planes_of
-from ._timestamps import Timeline, announced_end_s
+from ._timestamps import announced_end_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +26,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-    from ..pipeline.frame import U8
+    from ..pipeline.caps import Caps
     from ..pipeline.stage import Context
     from ._transcode import Packet
 
@@ -42,21 +37,6 @@ _NETWORK = {
     "timeout": (10.0, 10.0),
     "container_options": {"rtsp_transport": "tcp", "fflags": "nobuffer"},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What the first picture decided for all."""
-
-    width: int
-    height: int
-    av_format: str
-    plan: Plan
-    orientation: Orientation
-
-    def fits(self, picture: av.VideoFrame) -> bool:
-        same = picture.width == self.width and picture.height == self.height
-        return same and picture.format.name == self.av_format
 
 
 class MediaReader:
@@ -90,8 +70,8 @@ class MediaReader:
             raise DecodeError(f"no frame of {self.name} can be decoded")
         self._first = first
         self._layout = self._decide(first)
-        self._set_times(first)
-        self.caps = self._make_caps(first)
+        self._times = self._decide_times(first)
+        self.caps = self._layout.caps(first, self._stream, self._times.rate, live=self._live)
         return self.caps
 
     def _choose(self, container: InputContainer) -> VideoStream:
@@ -116,56 +96,21 @@ class MediaReader:
                 if other is not stream:
                     other.discard = Discard.all
 
-    def _decide(self, first: av.VideoFrame) -> _Layout:
-        chosen = plan(first, self._stream.codec_context.name)
-        for remark in chosen.remarks:
+    def _decide(self, first: av.VideoFrame) -> Layout:
+        layout = layout_of(first, self._stream.codec_context.name)
+        for remark in layout.plan.remarks:
             self._context.warn(f"{self.name}: {remark}")
-        name = first.format.name
-        if chosen.target or chosen.grey:
-            self._context.tag("converted", f"{name} -> {chosen.pixel_format}")
-        return _Layout(first.width, first.height, name, chosen, orientation_of(first))
+        if layout.plan.target or layout.plan.grey:
+            self._context.tag("converted", f"{layout.av_format} -> {layout.plan.pixel_format}")
+        return layout
 
-    def _set_times(self, first: av.VideoFrame) -> None:
-        stream = self._stream
-        rate = stream.guessed_rate or stream.average_rate or Fraction(25)
-        self._untimed = first.pts is None and stream.start_time is None
-        if self._untimed:
-            self.time_base = 1 / rate
-            self._context.info(f"{self.name} has no timestamps: {float(rate):g} fps are assumed")
-        else:
-            self.time_base = stream.time_base or Fraction(1, av.time_base)
-        # AVI stores no presentation times, and what is guessed for H.264 is out of order.
-        is_avi = stream.container.format.name == "avi"
-        h26x = stream.codec_context.name in ("h264", "hevc")
-        self._by_dts = is_avi and h26x and first.dts is not None
-        self._first_dts = (first.dts or 0) - (stream.start_time or 0)
-        self.rate = rate if self._constant(stream, rate) else None
-        self.info.average_rate = stream.average_rate or rate
-        self._default_duration = max(1, round(1 / (rate * self.time_base)))
-        self._timeline = Timeline(self.time_base, self._default_duration)
-
-    def _constant(self, stream: VideoStream, rate: Fraction) -> bool:
-        average = stream.average_rate
-        return self._untimed or (average is not None and abs(average / rate - 1) < 0.001)
-
-    def _make_caps(self, first: av.VideoFrame) -> Caps:
-        layout, chosen = self._layout, self._layout.plan
-        width, height = first.width, first.height
-        aspect = self._stream.sample_aspect_ratio or Fraction(1)
-        if layout.orientation.transpose:
-            width, height, aspect = height, width, 1 / aspect
-        return Caps(
-            pixel_format=chosen.pixel_format,
-            width=even(width),
-            height=even(height),
-            framerate=self.rate,
-            matrix=chosen.matrix,
-            color_range=chosen.color_range,
-            primaries=PRIMARIES.get(first.color_primaries, "unknown"),
-            transfer=TRANSFERS.get(first.color_trc, "unknown"),
-            sample_aspect=aspect,
-            live=self._live,
-        )
+    def _decide_times(self, first: av.VideoFrame) -> StreamTimes:
+        times = StreamTimes(self._stream, first)
+        if times.untimed:
+            rate = float(times.nominal_rate)
+            self._context.info(f"{self.name} has no timestamps: {rate:g} fps are assumed")
+        self.info.average_rate = times.average_rate
+        return times
 
     @property
     def duration_s(self) -> float | None:
@@ -238,29 +183,21 @@ class MediaReader:
             picture = self._adapt(picture)
         if picture.interlaced_frame:
             self._context.warn(f"{self.name} is interlaced: its fields are not separated")
-        duration = picture.duration
-        if self._untimed:
-            pts, duration = seq, 1
-        else:
-            pts = self._timeline.place(self._pts(picture), duration, picture.dts)
-        planes, owner, exclusive = self._pixels(picture)
+        pts, duration = self._times.place(picture, seq)
+        planes, owner, claim = self._layout.pixels(picture, self.caps)
         return Frame(
             planes,
             pts,
-            self.time_base,
+            self._times.time_base,
             seq,
             self.caps,
-            duration=duration or self._default_duration,
+            duration=duration,
             captured_ns=time.monotonic_ns(),
             owner=owner,
-            exclusive=exclusive,
+            exclusive=claim is None,
+            claim=claim,
             tags={} if self._live else {"media": self.info},
         )
-
-    def _pts(self, picture: av.VideoFrame) -> int | None:
-        if not self._by_dts:
-            return picture.pts
-        return self._timeline.end if picture.dts is None else picture.dts - self._first_dts
 
     def _adapt(self, picture: av.VideoFrame) -> av.VideoFrame:
         """Bring a picture of another size or format to the first one's."""
@@ -271,27 +208,12 @@ class MediaReader:
         )
         return picture.reformat(layout.width, layout.height, layout.av_format)
 
-    def _pixels(self, picture: av.VideoFrame) -> tuple[tuple[U8, ...], Any, bool]:
-        """Return planes in the working format, what owns them, and whether nobody else does."""
-        layout, caps = self._layout, self.caps
-        working = layout.plan.convert(picture)
-        own = working is not picture
-        if layout.plan.grey:
-            planes = _with_neutral_chroma(planes_of(working, "gray")[0])
-        else:
-            planes = planes_of(working, caps.pixel_format, writable=own)
-            upright = not layout.orientation
-            if upright and planes[0].shape[:2] == (caps.height, caps.width):
-                return planes, working, own
-        buffer, planes = fill(planes, caps, layout.orientation)
-        return planes, buffer, True
-
     def _conclude(self, count: int) -> None:
         """Tell what was repaired, and whether the file is cut off."""
         self.info.complete = self._reached_end
-        if self._timeline.repaired:
-            self._context.tag("repaired_pts", self._timeline.repaired)
-            self._context.warn(f"{self.name}: {self._timeline.repaired} timestamps were repaired")
+        if self._times.repaired:
+            self._context.tag("repaired_pts", self._times.repaired)
+            self._context.warn(f"{self.name}: {self._times.repaired} timestamps were repaired")
         if self._damaged:
             self._context.warn(
                 f"{self.name}: damaged in {self._damaged} places, {count} frames kept"
@@ -304,16 +226,10 @@ class MediaReader:
 
     def _missing_s(self) -> float:
         """Return how much earlier the video ended than was announced, 0 where that is usual."""
-        end = self._timeline.end
+        end = self._times.end
         if end is None or self._live or self._container is None:
             return 0.0
         announced_s, slack_s = announced_end_s(self._container, self._stream)
-        missing_s = announced_s - float(end * self.time_base)
-        usual_s = float(3 * self._default_duration * self.time_base)
+        missing_s = announced_s - float(end * self._times.time_base)
+        usual_s = float(3 * self._times.default_duration * self._times.time_base)
         return missing_s if missing_s > max(slack_s, usual_s) else 0.0
-
-
-def _with_neutral_chroma(luma: U8) -> tuple[U8, ...]:
-    height, width = luma.shape
-    neutral = np.full(((height + 1) // 2, (width + 1) // 2), 128, np.uint8)
-    return luma, neutral, neutral

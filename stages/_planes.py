@@ -30,6 +30,15 @@ def planes_of(
     )
 
 
+def claimed(picture: av.VideoFrame, pixel_format: str) -> tuple[U8, ...]:
+    """Return the planes of `picture` for writing, copied where its decoder still refers to them.
+
+    A decoder lets go of a picture a few pictures later. Older views must not be used any more.
+    """
+    picture.make_writable()
+    return planes_of(picture, pixel_format, writable=True)
+
+
 def _view(plane: VideoPlane, channels: int, writable: bool) -> U8:
     stride = plane.line_size
     height, width = plane.height, plane.width

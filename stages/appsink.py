@@ -42,7 +42,7 @@ class AppSink(Sink):
     def write(self, frame: Frame) -> None:
         # A program that is slow to pull is no stall of this stage.
         with self.context.idle():
-            self._mailbox.put(frame)
+            self._mailbox.put(frame.shared())  # the program may keep it, whatever it draws
 
     def finish(self) -> None:
         self._mailbox.end()

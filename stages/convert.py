@@ -39,6 +39,7 @@ class Convert(stage.Transform):
 
     params: Params
     reads_traits: ClassVar[bool] = False
+    keeps_pictures: ClassVar[bool] = False
     shorthand: ClassVar[str | None] = "to"
 
     def negotiate(self, caps: Caps) -> Caps:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -83,6 +83,7 @@ class Detect(stage.Transform):
         )
 
     params: Params
+    keeps_pictures: ClassVar[bool] = False
 
     def __init__(self, params: stage.Params, context: stage.Context) -> None:
         super().__init__(params, context)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -60,6 +60,7 @@ class Landmarks(stage.Transform):
         max_faces: int = Field(10, ge=1, le=100, description="follow so many at most")
 
     params: Params
+    keeps_pictures: ClassVar[bool] = False
 
     def __init__(self, params: stage.Params, context: stage.Context) -> None:
         super().__init__(params, context)

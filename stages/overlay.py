@@ -24,6 +24,7 @@ class Overlay(stage.Transform):
 
     shorthand: ClassVar[str | None] = "filter"
     reads_traits: ClassVar[bool] = False
+    keeps_pictures: ClassVar[bool] = False
     actions: ClassVar[frozenset[str]] = frozenset({"next_filter", "previous_filter"})
 
     class Params(stage.Params):

@@ -51,6 +51,7 @@ class Smooth(stage.Transform):
 
     params: Params
     reads_traits: ClassVar[bool] = False  # it steadies them for others
+    keeps_pictures: ClassVar[bool] = False
 
     def __init__(self, params: stage.Params, context: stage.Context) -> None:
         super().__init__(params, context)

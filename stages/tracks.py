@@ -34,6 +34,7 @@ class Tracks(stage.Transform):
         path: Path = Field(description="tracks file, with its .meta.json beside it")
 
     params: Params
+    keeps_pictures: ClassVar[bool] = False
     shorthand: ClassVar[str | None] = "path"
 
     _lines: IO[bytes] | None = None
