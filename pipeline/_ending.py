@@ -47,6 +47,11 @@ class Ending:
         self._level = max(self._level, 1 if drain else 2)
 
     @property
+    def requested(self) -> bool:
+        """Whether anybody asked for the end."""
+        return self._level > 0
+
+    @property
     def manner(self) -> str | None:
         """How the pipeline was stopped, None where it was not."""
         if self._stopped_at is None:

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ._ending import blame
+from ._opening import aside
 from .bounded_queue import BoundedQueue
+from .bus import Kind, Message
 from .caps import Caps, fixate
-from .errors import CapsError, ConfigError
+from .errors import CapsError, ConfigError, VidfilterError
 from .node import Node, Shared
 from .registry import stage_class
 from .spec import Leaky, PipelineSpec, QueueSpec, StageSpec, TeeSpec
 from .stage import Resolution, Sink, Source, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 MAX_LINK_BYTES = 32 << 20  # and one frame at least
 _FILE_QUEUE, _LIVE_QUEUE = 4, 2
@@ -76,8 +79,8 @@ def walk(stages: Iterable[StageSpec | TeeSpec]) -> Iterator[StageSpec]:
 class Builder:
     """Build one graph; `self.nodes` grows as it goes, so that a failure can still be undone."""
 
-    def __init__(self, spec: PipelineSpec, shared: Shared) -> None:
-        self._spec, self._shared = spec, shared
+    def __init__(self, spec: PipelineSpec, shared: Shared, stop_asked: Callable[[], bool]) -> None:
+        self._spec, self._shared, self._stop_asked = spec, shared, stop_asked
         self.nodes: list[Node] = []
         self._links: list[Link] = []
         self._hints: dict[str, Any] = {}
@@ -95,10 +98,18 @@ class Builder:
         self._hints = describe() if describe else {}
         resolved = [self._resolve(item, source) for item in rest]
         self._has_lossless = any(_lossless(item) for item in walk(resolved))
-        caps = source.stage.open()
+        caps = self._open(source, source.stage)
         self._chain(resolved, source, caps, head=False)
         self._shared.realtime = caps.live or not self._has_lossless
         return Graph(tuple(self.nodes), tuple(self._links))
+
+    def _open(self, node: Node, source: Source) -> Caps:
+        try:
+            return aside(node, source.open, self._spec.first_frame_timeout_s, self._stop_asked)
+        except VidfilterError:
+            raise
+        except Exception as error:
+            raise blame(Message(Kind.ERROR, node.id, str(error), error)) from error
 
     def _resolve(self, item: StageSpec | TeeSpec, source: Node) -> StageSpec | TeeSpec:
         """Replace a stage such as `sink: auto` by what it stands for here."""

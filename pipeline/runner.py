@@ -7,10 +7,12 @@ import threading
 import time
 from contextlib import contextmanager
 from enum import Enum, auto
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import _facts
 from ._ending import Ending, blame
+from ._opening import aside
 from .bounded_queue import Reconfigure
 from .builder import Builder, Graph
 from .bus import Bus, Kind, Message
@@ -79,7 +81,7 @@ class Pipeline:
     def prepare(self) -> Graph:
         """Open the source, resolve names and negotiate caps; no output is touched yet."""
         if self._graph is None:
-            builder = Builder(self.spec, self._shared)
+            builder = Builder(self.spec, self._shared, lambda: self._ending.requested)
             self._ending.nodes = builder.nodes
             self._graph = builder.build()
             self._set_state(State.READY)
@@ -209,9 +211,11 @@ class Pipeline:
     # The main loop
 
     def _start_stages(self, graph: Graph) -> None:
+        limit_s = self.spec.first_frame_timeout_s
         for node in graph.nodes[1:]:
+            start = partial(node.stage.start, graph.caps_into(node))
             try:
-                node.stage.start(graph.caps_into(node))
+                aside(node, start, limit_s, lambda: self._ending.requested)
             except Exception as error:
                 raise blame(Message(Kind.ERROR, node.id, str(error), error)) from error
 

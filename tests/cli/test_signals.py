@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,21 @@ def wait_for(path: Path, size: int = 1) -> None:
     while not (path.exists() and path.stat().st_size >= size):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@contextmanager
+def writing_end(pipe: Path) -> Iterator[None]:
+    """Wait until somebody reads `pipe`, and give him nothing."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            handle = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    yield
+    os.close(handle)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -45,6 +63,20 @@ def test_the_second_signal_ends_at_once_and_keeps_the_part(folder: Path):
     assert process.returncode in (1, 130)
     assert not (folder / "out.bin").exists()
     assert (folder / "out.part.bin").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_heard_while_the_input_does_not_answer(
+    number: signal.Signals, code: int, folder: Path
+):
+    os.mkfifo(folder / "pipe")
+    process = start(["run", "-i", "pipe", "-o", "out.mp4"])
+    with writing_end(folder / "pipe"):
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert [path.name for path in folder.glob("out*")] == []
 
 
 def test_a_stalled_stage_is_named_with_its_stack(folder: Path):

@@ -190,3 +190,27 @@ class AcceptsNothing(CollectingSink):
     """Accept no format at all."""
 
     accepts = ()
+
+
+@register_stage("t-deaf-source")
+class DeafSource(CountingSource):
+    """Never come back from opening."""
+
+    def open(self):
+        threading.Event().wait()
+
+
+@register_stage("t-deaf-start")
+class DeafStart(CollectingSink):
+    """Never come back from starting."""
+
+    def start(self, caps):
+        threading.Event().wait()
+
+
+@register_stage("t-bad-source")
+class BadSource(CountingSource):
+    """Fail to open."""
+
+    def open(self):
+        raise RuntimeError("no luck")

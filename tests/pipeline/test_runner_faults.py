@@ -134,6 +134,40 @@ def test_a_failing_start_releases_what_was_started():
     assert pipeline.stage("transform").stopped == 1
 
 
+def deaf(guilty: str) -> list:
+    """Return a source and a file, one of which never comes back from opening or starting."""
+    if guilty == "deaf-source":
+        return [stage("t-deaf-source"), stage("t-file")]
+    return [stage("t-source"), stage("t-deaf-start")]
+
+
+@pytest.mark.parametrize("guilty", ["deaf-source", "deaf-start"])
+def test_a_stage_that_never_opens_is_named_with_its_stack(guilty):
+    pipeline = Pipeline(line(*deaf(guilty)))
+    thread, errors = run_aside(pipeline)
+    assert ended_within(thread, LIMIT_S + 1)
+    assert str(errors[0]) == f"stage {guilty} did not start within 0.6 s"
+    assert "stand_ins.py" in errors[0].stack
+    assert pipeline.stuck_threads == [guilty]
+
+
+@pytest.mark.parametrize("drain", [True, False])
+@pytest.mark.parametrize("guilty", ["deaf-source", "deaf-start"])
+def test_a_stop_is_heard_while_a_stage_opens(guilty, drain):
+    pipeline = Pipeline(line(*deaf(guilty), first_frame_timeout_s=30))
+    thread, errors = run_aside(pipeline)
+    time.sleep(0.3)
+    pipeline.stop(drain=drain)
+    assert ended_within(thread, LIMIT_S)
+    assert str(errors[0]) == f"stage {guilty} did not react to the stop"
+
+
+def test_a_source_that_fails_to_open_is_named():
+    pipeline = Pipeline(line(stage("t-bad-source"), stage("t-file")))
+    with pytest.raises(StageError, match="stage bad-source failed: RuntimeError: no luck"):
+        pipeline.run()
+
+
 def test_no_thread_is_left_after_a_run():
     before = threading.active_count()
     Pipeline(line(*three(source={"frames": 20}))).run()
