@@ -26,7 +26,7 @@ TRIM_PX = 16
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One size of a picture: (h, w, 4) of up to three components and alpha, premultiplied.
+    """One size of a picture: (h, w, 4) of up to three premultiplied components and 255 - alpha.
 
     `scale` (x, y) is this level's size over that of the full picture. Four channels because
     warping those together is far quicker than one or two at a time.
@@ -79,7 +79,7 @@ def prepare_art(bgra: U8, kinds: tuple[str, ...], caps: Caps) -> Art:
         colour = _components(bgra, kind, caps) * alpha
         packed = np.zeros((height, width, 4), np.float32)
         packed[:, :, : colour.shape[2]] = colour
-        packed[:, :, 3] = bgra[:, :, 3]
+        packed[:, :, 3] = 255 - bgra[:, :, 3]
         levels[kind] = _pyramid(packed)
     return Art(whole_width, whole_height, visible, levels)
 

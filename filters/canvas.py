@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -54,30 +54,19 @@ class Scratch:
         return buffer[:size].reshape(shape)
 
 
-@dataclass(slots=True)
 class Canvas:
-    """One frame being drawn on. `source` are the pixels as they came, also while drawing.
+    """One frame being drawn on.
 
-    `rects` collects what was drawn; everything outside them is as it came, bit for bit.
+    `source` are the pixels as they came, with `keep_source` also while drawing. `rects` collects
+    what was drawn; everything outside them is as it came, bit for bit.
     """
 
-    frame: Frame
-    scratch: Scratch
-    keep_source: bool = False
-    rects: list[Rect] = field(default_factory=list)
-    source: tuple[U8, ...] = ()
-    _drawing: bool = False
-
-    def __post_init__(self) -> None:
-        self.source = self.frame.planes
-
-    @property
-    def caps(self) -> Caps:
-        return self.frame.caps
-
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        return GROUPS[self.frame.caps.pixel_format]
+    def __init__(self, frame: Frame, scratch: Scratch, keep_source: bool = False) -> None:
+        self.frame, self.scratch, self.keep_source = frame, scratch, keep_source
+        self.caps, self.source = frame.caps, frame.planes
+        self.groups = GROUPS[frame.caps.pixel_format]
+        self.rects: list[Rect] = []
+        self._drawing = False
 
     def rect(self, points: F64, margin: float = 1.0) -> Rect | None:
         """Return the rectangle to draw on around points (N, 2), None outside the picture."""
@@ -118,7 +107,8 @@ def chroma_site(caps: Caps) -> tuple[float, float]:
 
 def window(plane: U8, rect: Rect, step: int) -> U8:
     """Return the view of `plane` inside `rect`, for a plane with one sample every `step` px."""
-    return plane[rect.y0 // step : rect.y1 // step, rect.x0 // step : rect.x1 // step]
+    x0, y0, x1, y1 = rect
+    return plane[y0 // step : y1 // step, x0 // step : x1 // step]
 
 
 def disjoint(rects: list[Rect]) -> list[Rect]:
@@ -141,5 +131,5 @@ def _overlap(a: Rect, b: Rect) -> bool:
 
 def cover(target: U8, colour: U8, clear: U8) -> None:
     """Lay premultiplied `colour` over `target` in place; `clear` is 255 where it shows through."""
-    cv2.multiply(target, clear, dst=target, scale=1 / 255)
-    cv2.add(target, colour, dst=target)
+    cv2.multiply(target, clear, target, 1 / 255)
+    cv2.add(target, colour, target)

@@ -41,10 +41,15 @@ class FacePainter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The result of drawing: outside `rects`, which do not overlap, pixels are as they came."""
+    """The result of drawing; `touched` may overlap."""
 
     frame: Frame
-    rects: tuple[Rect, ...]
+    touched: tuple[Rect, ...]
+
+    @property
+    def rects(self) -> tuple[Rect, ...]:
+        """Rectangles that do not overlap; outside them pixels are as they came."""
+        return tuple(disjoint(list(self.touched)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +104,9 @@ class Painter:
         # Last, and over everything: no layer can bring back what is hidden.
         for hiding in self._hiding:
             hiding.draw_all(canvas, known, chosen)
-        rects = tuple(disjoint(canvas.rects))
         if self._opacity < 1:
-            canvas.fade(self._opacity, rects)
-        return Drawn(canvas.frame, rects)
+            canvas.fade(self._opacity, disjoint(canvas.rects))
+        return Drawn(canvas.frame, tuple(canvas.rects))
 
 
 def _painter(spec: object, folder: Path, caps: Caps) -> FacePainter:

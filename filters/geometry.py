@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from math import ceil, floor
+from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -62,8 +62,8 @@ def rect_between(low: complex, high: complex, width: int, height: int) -> Rect |
 
 def _span(low: float, high: float, size: int) -> tuple[int, int]:
     """Return even bounds around low..high inside 0..size; samples sit at whole numbers."""
-    start = max(floor(max(low, 0.0)) & ~1, 0)
-    return start, min((ceil(min(high, float(size))) + 2) & ~1, size)
+    start = int(low) & ~1 if low > 0 else 0
+    return start, min((ceil(high) + 2) & ~1, size) if high < size else size
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +94,16 @@ class FaceAxes:
 
         `offset` counts distances of the outer eye corners: across, down, ahead.
         """
-        middle = sum(map(self._place, places)) / len(places)
         x, y, z = offset
+        middle = self._place(places[0])
+        if len(places) > 1:
+            middle = sum(map(self._place, places)) / len(places)
         return middle + x * self.across + y * self.down + z * self.ahead
 
     def _place(self, place: str) -> complex:
-        name, _, fraction = place.partition("@")
-        if name == "eyes":
+        if place == "eyes":
             return self.origin
+        name, _, fraction = place.partition("@")
         points = self.region(name)
         x, y = _along(points, float(fraction)) if fraction else points.mean(axis=0)
         return complex(x, y)
