@@ -59,6 +59,11 @@ class Ending:
         return "at once" if self._level == 2 else "drained"
 
     @property
+    def in_order(self) -> bool:
+        """Whether the threads ended by themselves, each after what came before it."""
+        return self.ended_at > 0 and self._aborted_at is None
+
+    @property
     def over(self) -> bool:
         """Whether all threads have ended, or had their time to."""
         if all(node.ended for node in self.nodes):
@@ -104,8 +109,12 @@ class Ending:
 
     def fail(self, error: BaseException) -> None:
         """Remember the first error and end everything."""
-        self.error = self.error or error
+        self.remember(error)
         self._abort()
+
+    def remember(self, error: BaseException) -> None:
+        """Keep the first error to raise after an end in order."""
+        self.error = self.error or error
 
     def _abort(self) -> None:
         """Wake everybody: nothing may stay blocked on a queue, a wait or a device."""

@@ -198,6 +198,11 @@ class Pipeline:
         """Ids of the stages whose threads are still alive."""
         return [node.id for node in self._nodes if node.alive]
 
+    @property
+    def ended_in_order(self) -> bool:
+        """Whether every output was completed, even where the run raises an error."""
+        return self._ending.in_order
+
     def report(self) -> Report:
         """Return what happened so far: per stage, and the fate of each frame per sink."""
         return _facts.report(self._graph, self._ending, self._started_at, self._warnings)
@@ -255,6 +260,8 @@ class Pipeline:
                 self.stop(drain=True)
             case "pause":
                 self.pause(message.value)
+            case "fail":
+                self._ending.remember(blame(message))
             case action:
                 for node in self._nodes:
                     if action in node.stage.actions and node.inbox is not None:

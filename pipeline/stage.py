@@ -49,7 +49,10 @@ class Context(Protocol):
         """Add a fact to the report, such as model hashes or stream properties."""
 
     def request(self, action: str, value: Any = None) -> None:
-        """Ask the application for something: quit, pause, next_filter, previous_filter, ..."""
+        """Ask the application for something: quit, pause, next_filter, previous_filter, ...
+
+        `fail` with an error as `value` lets the run end in order and then raises that error.
+        """
 
     def wait(self, seconds: float) -> bool:
         """Sleep without counting as stalled; returns True at once when the pipeline stops."""

@@ -17,7 +17,7 @@ from ..pipeline.errors import DecodeError
 from ..pipeline.frame import Frame
 from ._av_layout import Layout, layout_of
 from ._av_times import StreamTimes
-from ._media import MediaInfo, check_readable, open_container
+from ._media import MediaInfo, check_readable, open_container, reason_of
 from ._timestamps import announced_end_s
 
 if TYPE_CHECKING:
@@ -33,16 +33,14 @@ if TYPE_CHECKING:
 MAX_DECODER_THREADS = 4
 _CLOSE_TIMEOUT_S = 0.5
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "mms", "whep"})
-_NETWORK = {
-    "timeout": (10.0, 10.0),
-    "container_options": {"rtsp_transport": "tcp", "fflags": "nobuffer"},
-}
+# No frame waits, but those looked at while opening are lost: nothing for a file.
+_AT_ONCE = {"container_options": {"rtsp_transport": "tcp", "fflags": "nobuffer"}}
 
 
 class MediaReader:
     """One video file or network stream; `open` first, then `frames` once, then `close`.
 
-    A stream is live where its protocol says so, or where it has no length.
+    A stream is live where its protocol says so, or where it has no length in time nor in bytes.
     """
 
     def __init__(self, name: str, context: Context) -> None:
@@ -59,9 +57,14 @@ class MediaReader:
         scheme, remote, _ = self.name.partition("://")
         if not remote:
             check_readable(Path(self.name))
-        self._container = open_container(self.name, **(_NETWORK if remote else {}))
+        at_once = scheme in _LIVE_SCHEMES
+        self._container = open_container(self.name, **(_AT_ONCE if at_once else {}))
         if remote:
-            self._live = scheme in _LIVE_SCHEMES or self._container.duration is None
+            endless = self._container.duration is None and self._container.size <= 0
+            self._live = at_once or endless
+        self._once = self._live or not (remote or Path(self.name).is_file())
+        if self._once and self._container.streams.audio:
+            self._context.warn(f"{self.name} can be read only once: its sound is left out")
         self._stream = self._choose(self._container)
         self._prepare_decoder(self._stream)
         self._pictures = self._decoded()
@@ -111,6 +114,14 @@ class MediaReader:
             self._context.info(f"{self.name} has no timestamps: {rate:g} fps are assumed")
         self.info.average_rate = times.average_rate
         return times
+
+    @property
+    def timed(self) -> bool:
+        """Whether the medium holds times; otherwise a usual rate was assumed."""
+        format_ = self._container and self._container.format
+        return format_ is not None and av.format.Flags.no_timestamps not in av.format.Flags(
+            format_.flags
+        )
 
     @property
     def duration_s(self) -> float | None:
@@ -165,7 +176,7 @@ class MediaReader:
             self._reached_end = True
         except av.error.FFmpegError as exc:
             self._damaged += 1
-            self._context.warn(f"{self.name} ends early: {exc.strerror or exc}")
+            self._context.warn(f"{self.name} ends early: {reason_of(exc)}")
             yield from self._pictures_of(None)
 
     def _pictures_of(self, packet: Packet | None) -> list[av.VideoFrame]:
@@ -196,7 +207,7 @@ class MediaReader:
             owner=owner,
             exclusive=claim is None,
             claim=claim,
-            tags={} if self._live else {"media": self.info},
+            tags={} if self._once else {"media": self.info},
         )
 
     def _adapt(self, picture: av.VideoFrame) -> av.VideoFrame:

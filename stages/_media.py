@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer, OutputContainer
 
+# To connect, and to send something more: less than the watchdog's patience, which knows no reason.
+NETWORK_TIMEOUT_S = (10.0, 8.0)
+
 
 @dataclass(slots=True, eq=False)
 class MediaInfo:
@@ -35,9 +38,11 @@ def open_input(name: str, **arguments: Any) -> InputContainer:
     """Open `name`, a path or URL, for reading; raises what FFmpeg raises.
 
     A path is marked as one: FFmpeg would take `a:b.mp4` for protocol `a`. Titles in unknown
-    encodings are no reason to refuse a file.
+    encodings are no reason to refuse a file. An address that does not answer is given up.
     """
     url = name if "://" in name else f"file:{name}"
+    if url is name:
+        arguments.setdefault("timeout", NETWORK_TIMEOUT_S)
     container: InputContainer = av.open(url, metadata_errors="replace", **arguments)
     return container
 
@@ -61,8 +66,14 @@ def open_container(name: str, **arguments: Any) -> InputContainer:
             ) from None
         raise DecodeError(f"{name} is no video, picture or other media file") from None
     except (av.error.FFmpegError, OSError) as exc:
-        reason = getattr(exc, "strerror", None) or str(exc)
-        raise MediaError(f"cannot open {name}: {reason}") from None
+        raise MediaError(f"cannot open {name}: {reason_of(exc)}") from None
+
+
+def reason_of(error: Exception) -> str:
+    """Return why reading failed, in words."""
+    if isinstance(error, av.error.ExitError):
+        return "there is no answer"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _is_mp4(name: str) -> bool:

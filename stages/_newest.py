@@ -18,7 +18,7 @@ _JOIN_TIMEOUT_S = 1.0
 
 
 class NewestFrame:
-    """Drain `produce` in a thread of its own and hand out the newest frame only.
+    """Drain `produce` in a thread of its own and hand out the newest frame only; count the others.
 
     The thread is a daemon: one that hangs in a driver does not keep the program alive. `interrupt`
     wakes a waiting `frames`. No frame for `patience_s` raises DeviceError naming `name`.
@@ -28,6 +28,7 @@ class NewestFrame:
         self._name, self._context, self._patience_s = name, context, patience_s
         self._changed = threading.Condition()
         self._newest: Frame | None = None
+        self._replaced = 0
         self._error: Exception | None = None
         self._ended = False
         self._thread: threading.Thread | None = None
@@ -48,6 +49,7 @@ class NewestFrame:
         try:
             for frame in produce:
                 with self._changed:
+                    self._replaced += self._newest is not None
                     self._newest = frame
                     self._changed.notify()
                 if self.ending:
@@ -61,26 +63,31 @@ class NewestFrame:
         """Yield the newest frame whenever there is a new one, numbered in order."""
         seq = 0
         while not self._context.stopping:
-            frame = self._take()
+            frame, replaced = self._take()
             if frame is None:
                 return
+            for _ in range(replaced):
+                self._context.drop(frame, "replaced by a newer one")
             yield frame.with_(seq=seq)
             seq += 1
 
-    def _take(self) -> Frame | None:
+    def _take(self) -> tuple[Frame | None, int]:
+        """Return the newest frame and how many came before it in vain; None at the end."""
         give_up = time.monotonic() + self._patience_s
-        with self._changed:
+        # The patience here says what has happened; the watchdog could only say where.
+        with self._context.idle(), self._changed:
             while self._newest is None:
                 if self._error is not None:
                     raise self._error
                 if self.ending:
-                    return None
+                    return None, 0
                 left_s = give_up - time.monotonic()
                 if left_s <= 0:
                     raise DeviceError(f"{self._name} has sent nothing for {self._patience_s:g} s")
                 self._changed.wait(left_s)
-            frame, self._newest = self._newest, None
-        return frame
+            taken = self._newest, self._replaced
+            self._newest, self._replaced = None, 0
+        return taken
 
     def interrupt(self) -> None:
         """End reading and wake who waits."""

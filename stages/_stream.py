@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ._av_source import MediaReader
@@ -15,10 +16,14 @@ if TYPE_CHECKING:
     from ..pipeline.stage import Context
 
 PATIENCE_S = 10.0
+_MICROSECOND = Fraction(1, 1_000_000)
 
 
 class StreamReader:
-    """A URL; of a live stream only the newest frame is kept, of a file none is lost."""
+    """A URL; of a live stream only the newest frame is kept, of a file none is lost.
+
+    Live pictures without times of their own, as many cameras send them, are stamped on arrival.
+    """
 
     def __init__(self, url: str, context: Context) -> None:
         self._context = context
@@ -35,8 +40,13 @@ class StreamReader:
         """Connect and decode the first picture; raises MediaError."""
         caps = self._media.open()
         self._live = caps.live
-        if self._live:
-            self._newest.start(self._media.frames())
+        if not self._live:
+            return caps
+        frames = self._media.frames()
+        if not self._media.timed:
+            caps = caps.with_(framerate=None)
+            frames = _stamped(frames, caps)
+        self._newest.start(frames)
         return caps
 
     def frames(self) -> Iterator[Frame]:
@@ -52,3 +62,12 @@ class StreamReader:
         """Disconnect, unless the reading thread still holds the connection."""
         if self._newest.close():
             self._media.close()
+
+
+def _stamped(frames: Iterator[Frame], caps: Caps) -> Iterator[Frame]:
+    """Give frames the times at which they came, from 0."""
+    start_ns = None
+    for frame in frames:
+        start_ns = frame.captured_ns if start_ns is None else start_ns
+        pts = (frame.captured_ns - start_ns) // 1000
+        yield frame.with_(pts=pts, time_base=_MICROSECOND, duration=None, caps=caps)

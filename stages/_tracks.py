@@ -9,7 +9,7 @@ import av
 import av.error
 from av.stream import Discard
 
-from ._media import open_input
+from ._media import open_input, reason_of
 from ._transcode import (
     TEXT_CODECS,
     AdtsUnwrapper,
@@ -67,7 +67,7 @@ class CopiedTracks:
     ) -> None:
         self._output, self._kind, self._context = output, kind, context
         self._shift_s = shift_s
-        self._input = open_input(path)
+        self._path, self._input = path, open_input(path)
         self._targets: dict[int, Stream] = {}
         self._transcoders: dict[int, Transcoder] = {}
         self._seconds: dict[int, float] = {}
@@ -133,8 +133,10 @@ class CopiedTracks:
                     packet.dts = packet.pts
                 if packet.dts is not None:
                     yield self._place(packet), packet
-        except av.error.FFmpegError:
-            return  # the source tells the user that the file is damaged
+        except av.error.FFmpegError as exc:
+            # Of a damaged file the source tells; an address is read here over a line of its own.
+            if "://" in self._path:
+                self._context.warn(f"the sound of {self._path} ends early: {reason_of(exc)}")
 
     def _place(self, packet: Packet) -> float:
         """Shift `packet` as the video is shifted; returns when it decodes, in seconds."""

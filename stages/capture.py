@@ -162,16 +162,24 @@ class Capture(stage.Source):
         return Fraction(self.params.fps).limit_denominator(_MAX_DENOMINATOR)
 
     def frames(self) -> Iterator[Frame]:
-        """Yield frames to the end of the medium, or for `duration`."""
+        """Yield frames to the end of the medium, or for `duration`.
+
+        A camera or stream that is lost on the way ends them in order, so that what was recorded
+        becomes whole; the run fails afterwards.
+        """
         if self._reader is None:
             return
         limit_s, first_s = self.params.duration, None
-        for frame in self._reader.frames():
-            if limit_s is not None:
+        try:
+            for frame in self._reader.frames():
                 first_s = frame.time_s if first_s is None else first_s
-                if frame.time_s - first_s >= limit_s:
+                if limit_s is not None and frame.time_s - first_s >= limit_s:
                     return
-            yield frame
+                yield frame
+        except DeviceError as error:
+            if first_s is None:
+                raise
+            self.context.request("fail", error)
 
     @property
     def total_duration_s(self) -> float | None:

@@ -17,6 +17,7 @@ from ._output import INTERRUPTED, TERMINATED, Output, Terminated
 from ._progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     from ..ledger import Report
@@ -69,16 +70,16 @@ def play(spec: PipelineSpec, output: Output, wishes: Wishes) -> int:
     if wishes.report is not None:
         _check_report(wishes.report, spec, overwrite=wishes.overwrite)
     pipeline = Pipeline(spec)
-    report = None
     try:
         with Signals(pipeline) as signals, Progress(pipeline, output):
             report = pipeline.run(lambda message: _relay(message, pipeline, output))
     except BaseException:
         _say_what_is_left(pipeline, output)
+        _report_failure(pipeline, output, wishes)
         raise
     finally:
         output.stuck = bool(pipeline.stuck_threads)
-        _write_report(report or pipeline.report(), wishes.report)
+    _write_report(report, wishes.report)
     return _conclude(pipeline, report, output, wishes) or signals.code
 
 
@@ -146,6 +147,9 @@ def _part(path: Path) -> Path:
 
 
 def _say_what_is_left(pipeline: Pipeline, output: Output) -> None:
+    if pipeline.ended_in_order:
+        output.say(_summary(pipeline, pipeline.report()))
+        return
     for text in _parts(pipeline):
         output.say(f"kept {text}")
 
@@ -157,8 +161,19 @@ def _check_report(path: Path, spec: PipelineSpec, *, overwrite: bool) -> None:
     """Find out before the run what would spoil the report after it, or what it would spoil."""
     if any(_same(path, other) for other in _files_of(spec)):
         raise MediaError(f"--report {path}: the pipeline uses this file; choose another name")
+    with _told(path):
+        _check_place(path, overwrite=overwrite)
+        new = not path.exists()
+        path.open("ab").close()
+        if new:
+            path.unlink()
+
+
+def _check_place(path: Path, *, overwrite: bool) -> None:
     if not path.parent.is_dir():
         raise MediaError(f"--report {path}: the folder {path.parent} does not exist; create it")
+    if path.is_dir():
+        raise MediaError(f"--report {path}: is a folder; give the name of a file")
     if path.exists() and not overwrite:
         raise MediaError(f"--report {path}: exists already; add --overwrite or choose another name")
 
@@ -175,12 +190,32 @@ def _same(path: Path, other: str) -> bool:
     return False
 
 
+def _report_failure(pipeline: Pipeline, output: Output, wishes: Wishes) -> None:
+    """Write the report of a failed run, whose own error is what matters."""
+    try:
+        _write_report(pipeline.report(), wishes.report)
+    except MediaError as error:
+        output.say(f"vidfilter: warning: {error}")
+
+
 def _write_report(report: Report, path: Path | None) -> None:
     if path is None:
         return
     try:
-        path.write_text(report.to_json(), encoding="utf-8")
-    except OSError as error:
+        with _told(path):
+            path.write_text(report.to_json(), encoding="utf-8")
+    except MediaError:
         with contextlib.suppress(OSError):
             path.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what the disk raises into one line that names the report."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except OSError as error:
         raise MediaError(f"--report {path}: cannot be written: {error.strerror}") from error

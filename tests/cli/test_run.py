@@ -96,6 +96,8 @@ def test_warnings_are_one_line_without_control_characters(folder: Path, vidfilte
         (["run", "p.yaml", "--duration", "x"], 2, "'x' is not a valid float"),
         (["run", "p.yaml", "--set", "k-fault.falt=1"], 2, "unknown property 'falt'; did you mean"),
         (["run", "p.yaml", "--report", "no/r.json"], 1, "the folder no does not exist; create it"),
+        (["run", "p.yaml", "--report", "."], 1, "--report .: is a folder"),
+        (["run", "p.yaml", "--report", f"{'r' * 300}"], 1, "cannot be written: File name too long"),
         (["run", "--filter", "glases"], 2, "--filter: overlay: filter: "),
         (["graph", "none.yaml"], 2, "no such file"),
         (["analyze", "a.mp4"], 2, "missing option '-o'"),

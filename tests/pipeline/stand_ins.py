@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from vidfilter.pipeline.caps import Caps
+from vidfilter.pipeline.errors import DeviceError
 from vidfilter.pipeline.frame import Frame, allocate
 from vidfilter.pipeline.registry import register_stage
 from vidfilter.pipeline.spec import PipelineSpec, QueueSpec, StageSpec, TeeSpec
@@ -214,3 +215,12 @@ class BadSource(CountingSource):
 
     def open(self):
         raise RuntimeError("no luck")
+
+
+@register_stage("t-lost-source")
+class LostSource(CountingSource):
+    """Lose its device after the last frame."""
+
+    def frames(self):
+        yield from super().frames()
+        self.context.request("fail", DeviceError("it is gone"))

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from vidfilter.pipeline import Pipeline, StageError, StallError
+from vidfilter.pipeline.errors import DeviceError
 
 from stand_ins import line, stage, tee
 
@@ -160,6 +161,16 @@ def test_a_stop_is_heard_while_a_stage_opens(guilty, drain):
     pipeline.stop(drain=drain)
     assert ended_within(thread, LIMIT_S)
     assert str(errors[0]) == f"stage {guilty} did not react to the stop"
+
+
+def test_a_source_that_is_lost_leaves_a_whole_output_and_an_error():
+    pipeline = Pipeline(line(stage("t-lost-source", frames=20), stage("t-file")))
+    with pytest.raises(DeviceError, match="it is gone"):
+        pipeline.run()
+    assert pipeline.ended_in_order
+    assert pipeline.stage("file").finished
+    assert len(pipeline.stage("file").seen) == 20
+    assert pipeline.report().error["stage"] == "lost-source"
 
 
 def test_a_source_that_fails_to_open_is_named():

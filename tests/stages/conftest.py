@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ class RecordingContext:
     @property
     def stopping(self) -> bool:
         return self.stop.is_set()
+
+    def idle(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @property
     def causes(self) -> dict[str, int]:

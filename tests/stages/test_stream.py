@@ -1,0 +1,156 @@
+"""Addresses on the network: files elsewhere, live cameras, and what becomes of lost ones."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from clip_files import noise, write_clip
+
+from vidfilter.pipeline.errors import DeviceError
+from vidfilter.stages._camera import CameraReader
+from vidfilter.stages._stream import StreamReader
+from vidfilter.stages.capture import Capture
+
+
+class Server(ThreadingHTTPServer):
+    """Serve `files` by name, `half/NAME` without its second half, and a camera of 12 pictures."""
+
+    daemon_threads = True
+
+    def __init__(self, files: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files = files
+        self.hold = threading.Event()  # what a camera waits for before it hangs up
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/{name}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        name = self.path.rpartition("/")[2]
+        self.send_response(200)
+        if name == "camera":
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+            self.end_headers()
+            self._film()
+            return
+        data = (self.server.files / name).read_bytes()
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        half = self.path.startswith("/half/")
+        self.wfile.write(data[: len(data) // 2] if half else data)
+
+    def _film(self) -> None:
+        for number in range(12):
+            _, data = cv2.imencode(".jpg", noise(number, 64, 48))
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            self.wfile.write(head.encode() + data.tobytes() + b"\r\n")
+        self.server.hold.wait(30)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.hold.set()
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+def camera(server: Server, context: Any) -> Iterator[StreamReader]:
+    reader = StreamReader(server.url("camera"), context)
+    server.hold.set()
+    yield reader
+    reader.close()
+
+
+def test_a_camera_on_the_network_is_stamped_on_arrival(camera: StreamReader) -> None:
+    caps = camera.open()
+    assert (caps.live, caps.framerate) == (True, None)
+    frames = list(camera.frames())
+    assert {(frame.time_base, frame.duration) for frame in frames} == {
+        (Fraction(1, 1_000_000), None)
+    }
+    arrived = [frame.captured_ns - frame.pts * 1000 for frame in frames]
+    assert max(arrived) - min(arrived) < 1000  # nothing but the microsecond's rounding
+    assert all(frame.caps == caps for frame in frames)
+
+
+def test_frames_that_came_in_vain_are_counted(camera: StreamReader, context: Any) -> None:
+    camera.open()
+    frames = list(camera.frames())
+    assert [frame.seq for frame in frames] == list(range(len(frames)))
+    dropped = context.causes.get("replaced by a newer one", 0)
+    # The server hangs up within the last picture, which may be lost with the connection.
+    assert len(frames) + dropped in (11, 12)
+
+
+def test_of_a_file_elsewhere_no_frame_is_lost(server: Server, context: Any, tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.ts", frames=50, audio=1)
+    reader = StreamReader(server.url("clip.ts"), context)
+    assert not reader.open().live
+    frames = list(reader.frames())
+    reader.close()
+    assert len(frames) == 50
+    assert context.warnings == []
+
+
+def test_a_file_elsewhere_that_breaks_off_gives_what_came(
+    server: Server, context: Any, tmp_path: Path
+) -> None:
+    write_clip(tmp_path / "clip.ts", frames=50, audio=1)
+    reader = StreamReader(server.url("half/clip.ts"), context)
+    assert not reader.open().live
+    frames = list(reader.frames())
+    reader.close()
+    assert 10 < len(frames) < 50
+    assert frames[0].tags["media"].path == server.url("half/clip.ts")
+    assert context.tags["truncated"]
+    assert "ends early" in context.warnings[0]
+
+
+def test_a_camera_that_is_lost_ends_the_frames_and_fails_the_run(
+    context: Any, tmp_path: Path
+) -> None:
+    device = write_clip(tmp_path / "cam.avi", codec="mjpeg", pixel_format="yuvj420p", frames=5)
+    stage = Capture(Capture.Params(source=str(device)), context)
+    stage._reader = CameraReader(str(device), context, 64, 48, Fraction(30), patience_s=0.3)
+    stage.open()
+    assert list(stage.frames())
+    stage.stop()
+    ((action, error),) = context.requests
+    assert action == "fail"
+    assert isinstance(error, DeviceError)
+
+
+def test_what_can_be_read_only_once_loses_its_sound_and_says_so(
+    context: Any, tmp_path: Path
+) -> None:
+    import os
+
+    clip, pipe = write_clip(tmp_path / "clip.ts", audio=1), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(clip.read_bytes()), daemon=True)
+    writer.start()
+    stage = Capture(Capture.Params(source=str(pipe)), context)
+    stage.open()
+    frames = list(stage.frames())
+    stage.stop()
+    assert len(frames) == 10
+    assert "media" not in frames[0].tags
+    assert context.warnings == [f"{pipe} can be read only once: its sound is left out"]
