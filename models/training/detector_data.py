@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import importlib
 import math
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -21,6 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..detector import hand_drawn_from_tight
+from . import landmark_formats
+from .landmark_formats import (
+    AnnotationError,
+    check_face,
+    read_helen,
+    read_keypoint_csv,
+    read_pts,
+    read_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,25 +84,14 @@ def tight_box(points: Array) -> Array:
 def read_luma(path: Path, long_side: int = LONG_SIDE) -> tuple[NDArray[np.uint8], float]:
     """Return the picture as luma, shrunk to `long_side`, and the scale applied.
 
-    Raises OSError where there is none.
+    Raises AnnotationError where there is none.
     """
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    luma = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
-    if luma is None:
-        raise OSError(f"{path}: not a readable picture")
+    luma = landmark_formats.read_luma(path)
     scale = long_side / max(luma.shape)
     if scale >= 1:
-        return np.asarray(luma, np.uint8), 1.0
+        return luma, 1.0
     small = cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8), scale
-
-
-def read_points(path: Path) -> Array:
-    """Read a .pts file, with or without header and braces; 1-based px become 0-based."""
-    text = path.read_text()
-    body = text.split("{", 1)[-1].split("}", 1)[0]
-    pairs = re.findall(r"([-+.\deE]+)[\s,]+([-+.\deE]+)", body if "{" in text else text)
-    return np.array(pairs, np.float32) - 1.0
 
 
 def with_landmarks(sample: Sample, faces: Iterable[tuple[Array, Array]], scale: float) -> Sample:
@@ -111,22 +108,29 @@ def with_landmarks(sample: Sample, faces: Iterable[tuple[Array, Array]], scale: 
 def read_boxes_csv(path: Path) -> dict[str, list[tuple[float, float, float, float, str]]]:
     """Return the boxes of each picture of a `image,xmin,ymin,xmax,ymax,label` file.
 
-    Raises KeyError for a missing column, ValueError naming the line of a bad coordinate.
+    Raises AnnotationError naming a missing column, or the line of a bad box.
     """
     rows: dict[str, list[tuple[float, float, float, float, str]]] = defaultdict(list)
-    with path.open(newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), 2):
+    try:
+        for number, row in enumerate(csv.DictReader(read_text(path).splitlines()), 2):
             boxes = rows[row["image"]]
-            if not row["xmin"]:
-                continue
-            try:
-                x0, y0, x1, y1 = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"line {number}: not four coordinates") from error
-            if not (-math.inf < x0 < x1 < math.inf and -math.inf < y0 < y1 < math.inf):
-                raise ValueError(f"line {number}: no box from {x0:g}, {y0:g} to {x1:g}, {y1:g}")
-            boxes.append((x0, y0, x1, y1, row.get("label") or ""))
+            if row["xmin"]:
+                boxes.append(_box(f"{path}, line {number}", row))
+    except KeyError as error:
+        raise AnnotationError(f"{path}: no column {error}") from error
+    except csv.Error as error:
+        raise AnnotationError(f"{path}: {error}") from error
     return dict(rows)
+
+
+def _box(where: str, row: dict[str, str]) -> tuple[float, float, float, float, str]:
+    try:
+        x0, y0, x1, y1 = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
+    except (TypeError, ValueError) as error:
+        raise AnnotationError(f"{where}: not four coordinates") from error
+    if not (-math.inf < x0 < x1 < math.inf and -math.inf < y0 < y1 < math.inf):
+        raise AnnotationError(f"{where}: no box from {x0:g}, {y0:g} to {x1:g}, {y1:g}")
+    return x0, y0, x1, y1, row.get("label") or ""
 
 
 def facedet(root: Path) -> Iterator[Sample]:
@@ -139,7 +143,7 @@ def facedet(root: Path) -> Iterator[Sample]:
 
 
 def negatives(root: Path) -> Iterator[Sample]:
-    for path in sorted((root / "facedet/negatives").iterdir()):
+    for path in sorted((root / "facedet/negatives").glob("*")):
         yield Sample(f"negatives/{path.name}", path.name, "negative", read_luma(path)[0])
 
 
@@ -148,44 +152,45 @@ def ibug(root: Path, folder: str, kind: str, every: int = 1) -> Iterator[Sample]
     for path in sorted((root / folder).glob("*.jpg"))[::every]:
         own = path.with_suffix(".pts")
         files = [own] if own.exists() else sorted(path.parent.glob(f"{path.stem}_*.pts"))
-        points = [read_points(f) for f in files]
-        if not points:
-            continue
-        luma, scale = read_luma(path)
-        sample = Sample(f"{folder}/{path.name}", path.stem, kind, luma)
-        yield with_landmarks(sample, ((tight_box(p), keypoints_of_68(p)) for p in points), scale)
+        if files:
+            points = [(file, read_pts(file)) for file in files]
+            yield _annotated(path, f"{folder}/{path.name}", path.stem, kind, points)
 
 
 def helen194_extra(root: Path) -> Iterator[Sample]:
     """Yield Helen's further pictures; the box takes the contour, whose top is below the brows."""
     folder = root / "helen194_extra"
     for file in sorted((folder / "annotation").glob("*.txt")):
-        name, *lines = file.read_text().splitlines()
-        points = np.array([s.split(",") for s in lines if "," in s], np.float32)
-        path = folder / "images" / f"{name.strip()}.jpg"
-        luma, scale = read_luma(path)
-        sample = Sample(f"helen194_extra/{path.name}", path.stem, "portrait", luma)
-        yield with_landmarks(sample, [(tight_box(points), keypoints_of_194(points))], scale)
+        name, points = read_helen(file)
+        path = folder / "images" / f"{name}.jpg"
+        name = f"helen194_extra/{path.name}"
+        yield _annotated(path, name, path.stem, "portrait", [(file, points)])
 
 
 def ytf(root: Path, per_person: int = 4) -> Iterator[Sample]:
     """Yield up to `per_person` frames of each person of the keypoint course set."""
-    folder = root / "ytf68"
+    table = root / "ytf68/train_frames_keypoints.csv"
     seen: dict[str, int] = defaultdict(int)
-    table = next(folder.glob("train*.csv"), None)
-    if table is None:
-        return
-    with table.open(newline="") as file:
-        for row in list(csv.reader(file))[1:]:
-            person = row[0].rsplit("_", 1)[0]
-            seen[person] += 1
-            if seen[person] > per_person:
-                continue
-            points = np.array(row[1:137], np.float32).reshape(68, 2)
-            (path,) = folder.glob(f"train*/{row[0]}")
-            luma, scale = read_luma(path)
-            sample = Sample(f"ytf68/{row[0]}", person, "portrait", luma)
-            yield with_landmarks(sample, [(tight_box(points), keypoints_of_68(points))], scale)
+    for name, points in read_keypoint_csv(table) if table.is_file() else ():
+        person = name.rsplit("_", 1)[0]
+        seen[person] += 1
+        if seen[person] <= per_person:
+            path = table.parent / "train" / name
+            yield _annotated(path, f"ytf68/{name}", person, "portrait", [(path, points)])
+
+
+def _annotated(
+    path: Path, name: str, group: str, kind: str, faces: list[tuple[Path, Array]]
+) -> Sample:
+    """Read a picture whose faces are known by (annotation, points in its px)."""
+    luma, scale = read_luma(path)
+    for file, points in faces:
+        check_face(file, points * np.float32(scale), luma.shape)
+    pairs = ((tight_box(p), _KEYPOINTS[len(p)](p)) for _, p in faces)
+    return with_landmarks(Sample(name, group, kind, luma), pairs, scale)
+
+
+_KEYPOINTS = {68: keypoints_of_68, 194: keypoints_of_194}
 
 
 def renders(singles: int = 400, scenes: int = 80, seed: int = 5) -> Iterator[Sample]:

@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from .detector_data import read_boxes_csv, read_luma
+from .detector_data import read_boxes_csv
 from .detector_metrics import Picture, box_sizes, curve, only_sizes
+from .landmark_formats import read_bgr, read_luma, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from ..detector import FaceDetector
     from ..yunet import YuNet
 
 LOWEST_SCORE = 0.02
-MAX_SIDE = 100_000  # pictures are judged as they are stored
-SIZES = ((0, 32), (32, 64), (64, 128), (128, 100_000))
+MAX_SIDE = 100_000
+SIZES = ((0, 32), (32, 64), (64, 128), (128, MAX_SIDE))
 
 
 def judge(
@@ -41,16 +40,16 @@ def judge(
 ) -> tuple[dict[str, Picture], float]:
     """Return found and true boxes in px at `long_side`, by name, and the median CPU ms.
 
-    `names` limits the pictures. Raises OSError for a file that cannot be read, KeyError for a
-    missing column, ValueError for a coordinate that is no number.
+    `names` limits the pictures. Raises AnnotationError for files that cannot be used.
     """
     cv2.setNumThreads(1)
     table = read_boxes_csv(csv)
+    read = read_bgr if detector.colour else read_luma
     pictures, times = {}, []
     for name, rows in table.items():
         if names is not None and name not in names:
             continue
-        picture = _read(folder / name, colour=detector.colour)
+        picture = read(folder / name)
         start = time.thread_time()
         found = detector.detect(picture, long_side=long_side, min_score=LOWEST_SCORE)
         times.append(time.thread_time() - start)
@@ -61,17 +60,6 @@ def judge(
         pictures[name] = Picture(boxes, found.scores, truth, counted, min_face)
         progress(len(pictures) / len(names or table))
     return pictures, 1e3 * float(np.median(times)) if times else 0.0
-
-
-def _read(path: Path, *, colour: bool) -> NDArray[np.uint8]:
-    """Return a picture as luma (H, W) or BGR (H, W, 3); OSError where there is none."""
-    if not colour:
-        return read_luma(path, long_side=MAX_SIDE)[0]
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if bgr is None:
-        raise OSError(f"{path}: not a readable picture")
-    return np.asarray(bgr, np.uint8)
 
 
 def report(pictures: Iterable[Picture], ms: float) -> dict[str, Any]:
@@ -103,4 +91,4 @@ def _by_size(pictures: list[Picture], iou_limit: float) -> dict[str, float]:
 
 def heldout_names(path: Path) -> set[str]:
     """Return the file names of a list of `set/name` lines."""
-    return {line.rsplit("/", 1)[-1] for line in path.read_text(encoding="utf-8").split()}
+    return {line.rsplit("/", 1)[-1] for line in read_text(path).split()}

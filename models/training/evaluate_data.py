@@ -9,13 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .landmark_formats import AnnotationError, Points, read_helen, read_keypoint_csv, read_pts
+from .landmark_formats import (
+    PICTURES,
+    AnnotationError,
+    Points,
+    read_helen,
+    read_keypoint_csv,
+    read_pts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMES = {68: "ibug68", 194: "helen194"}
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 MANY_COLUMNS = 20  # tables of boxes have fewer
 HELD_OUT_LIST = Path(__file__).with_name("heldout_landmarks.txt")
 _PAIR = re.compile(r"^\s*[-+.\deE]+\s*,\s*[-+.\deE]+\s*$", re.MULTILINE)
@@ -35,6 +40,10 @@ class AnnotatedFace:
     name: str
     image: Path
     points_px: Points
+
+    def __str__(self) -> str:
+        """Name the face where something is wrong with it."""
+        return f"{self.image}: {self.name}"
 
 
 def find_faces(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..crops import SIDE_PER_EXTENT, Crop
 from ..metrics import face_errors, region_errors, summarise
 from ..topology import topology
-from .landmark_formats import AnnotationError, read_luma
+from .landmark_formats import check_face, read_bgr, read_luma
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,9 +45,10 @@ def crop_protocol(
     rng = np.random.default_rng(seed)
     found = []
     for number, face in enumerate(faces, 1):
-        check_eyes(face, model.scheme)
+        picture = picture_for(model, face.image)
+        check_face(face, face.points_px, picture.shape)
         crop = jittered_crop(face.points_px, rng)
-        found.append(model.run(picture_for(model, face.image), [crop]).points_px[0])
+        found.append(model.run(picture, [crop]).points_px[0])
         progress(number)
     return np.stack(found).astype(np.float32)
 
@@ -56,20 +56,6 @@ def crop_protocol(
 def picture_for(model: LandmarkModel, path: Path) -> NDArray[np.uint8]:
     """Read a picture as `model` takes it: luma (H, W) or BGR (H, W, 3)."""
     return read_bgr(path) if model.colour else read_luma(path)
-
-
-def read_bgr(path: Path) -> NDArray[np.uint8]:
-    """Decode an image as (H, W, 3) BGR."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise AnnotationError(f"{path}: not a readable image")
-    return np.asarray(image, dtype=np.uint8)
-
-
-def check_eyes(face: AnnotatedFace, scheme: str) -> None:
-    """Raise AnnotationError where the outer eye corners coincide: no error can be stated then."""
-    if not topology(scheme).interocular(face.points_px) > 0:
-        raise AnnotationError(f"{face.name}: both outer eye corners are at the same place")
 
 
 def nearest(face: AnnotatedFace, candidates: Iterable[F32]) -> F32:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..crops import Crop, transform_points
-from .evaluate_landmarks import read_bgr
-from .landmark_formats import AnnotationError
+from .landmark_formats import AnnotationError, read_bgr
 from .sheets import FONT, FOUND_BGR, TRUTH_BGR, WHITE, label, write_sheet
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from torch import nn
 from ...pipeline.errors import ConfigError, ModelError, WeightsError
 from ..crops import SIDE_PER_EXTENT
 from . import detector_export, landmark_export
-from .evaluate_data import SCHEMES
+from .landmark_formats import SCHEMES
 from .landmark_network import LandmarkNet
 from .recipe_checkpoint import read_checkpoint
 from .recipe_network import RECIPES, TransferNet, build

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -15,9 +15,11 @@ import numpy as np
 from ...pipeline import registry
 from ..crops import SIDE_PER_EXTENT, Crop, crop_from_box, crop_from_landmarks, transform_points
 from ..topology import topology
+from .detector_data import read_boxes_csv
 from .landmark_formats import (
     AnnotationError,
     Points,
+    check_face,
     read_helen,
     read_keypoint_csv,
     read_luma,
@@ -73,26 +75,32 @@ def load_or_build(data: Path, folder: Path) -> FaceCache:
 
 
 def save_cache(path: Path, faces: FaceCache) -> None:
-    """Write a cache as one uncompressed `.npz`, without pickled objects."""
-    np.savez(
-        path,
-        images=faces.images,
-        kind=faces.kind,
-        roll=faces.roll,
-        names=np.array(faces.names),
-        held_out=faces.held_out,
-        ibug68=faces.points["ibug68"],
-        helen194=faces.points["helen194"],
-    )
+    """Write a cache as one uncompressed `.npz`, without pickled objects, in one rename."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        np.savez(
+            file,
+            images=faces.images,
+            kind=faces.kind,
+            roll=faces.roll,
+            names=np.array(faces.names),
+            held_out=faces.held_out,
+            ibug68=faces.points["ibug68"],
+            helen194=faces.points["helen194"],
+        )
+    part.replace(path)
 
 
 def read_cache(path: Path) -> FaceCache:
-    """Read what `save_cache` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        points = {scheme: file[scheme] for scheme in ("ibug68", "helen194")}
-        names = [str(name) for name in file["names"]]
-        arrays = (file["images"], file["kind"], file["roll"])
-        return FaceCache(*arrays, points, names, file["held_out"])
+    """Read what `save_cache` wrote; AnnotationError names a file that is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            points = {scheme: kept[scheme] for scheme in ("ibug68", "helen194")}
+            names = [str(name) for name in kept["names"]]
+            arrays = (kept["images"], kept["kind"], kept["roll"])
+            return FaceCache(*arrays, points, names, kept["held_out"])
+    except (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile) as error:
+        raise AnnotationError(f"{path}: damaged; delete it to have it made again") from error
 
 
 def build_cache(data: Path, most: int | None = None) -> FaceCache:
@@ -143,6 +151,7 @@ def loose_crop(
 
 def _face(name: str, group: str, luma: NDArray[np.uint8], points: dict[str, Points]) -> Sample:
     scheme, values = next(iter(points.items()))
+    check_face(name, values, luma.shape)
     regions = topology(scheme)
     crop = crop_from_landmarks(values, regions.region("eye.left"), regions.region("eye.right"))
     image, matrix = loose_crop(luma, crop)
@@ -190,15 +199,9 @@ def _youtube(data: Path) -> Iterator[Sample]:
 def _boxed_faces(data: Path) -> Iterator[Sample]:
     """Yield the boxed faces of at least 24 px as faces without points, and a crop off them."""
     table = data / "facedet" / "boxes.csv"
-    boxes: dict[str, list[list[float]]] = {}
-    if table.is_file():
-        with table.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                corners = [row[key] for key in ("xmin", "ymin", "xmax", "ymax")]
-                boxes.setdefault(row["image"], [])
-                if all(corners):
-                    boxes[row["image"]].append([float(value) for value in corners])
-    for name, faces in boxes.items():
+    boxes = read_boxes_csv(table) if table.is_file() else {}
+    for name, rows in boxes.items():
+        faces = [row[:4] for row in rows]
         luma = read_luma(table.parent / "images" / name)
         large = [box for box in faces if min(box[2] - box[0], box[3] - box[1]) >= 24]
         for number, box in enumerate(large[:2]):

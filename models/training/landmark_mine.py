@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..crops import crop_from_box
 from ..detector import FaceDetector
+from .detector_data import read_boxes_csv
 from .landmark_dataset import (
     CACHE_SIZE,
     HELD_OUT_LIST,
@@ -38,24 +38,13 @@ def mine(data: Path) -> Iterator[Sample]:
     """Yield false alarms of the shipped detector on the pictures of `facedet`."""
     detector = FaceDetector()
     folder = data / "facedet"
-    boxes = _boxes(folder / "boxes.csv")
-    for name, faces in boxes.items():
+    for name, rows in read_boxes_csv(folder / "boxes.csv").items():
+        faces = np.array([row[:4] for row in rows], np.float64).reshape(-1, 4)
         luma = read_luma(folder / "images" / name)
         yield from _false_alarms(f"facedet/{name}", luma, faces, detector, MAX_SCORE)
     for path in sorted((folder / "negatives").glob("*.jpg")):
         none = np.zeros((0, 4))
         yield from _false_alarms(f"negatives/{path.stem}", read_luma(path), none, detector, 1.0)
-
-
-def _boxes(table: Path) -> dict[str, NDArray[np.float64]]:
-    found: dict[str, list[list[float]]] = {}
-    with table.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            corners = [row[key] for key in ("xmin", "ymin", "xmax", "ymax")]
-            found.setdefault(row["image"], [])
-            if all(corners):
-                found[row["image"]].append([float(value) for value in corners])
-    return {name: np.array(rows).reshape(-1, 4) for name, rows in found.items()}
 
 
 def _false_alarms(

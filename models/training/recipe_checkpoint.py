@@ -41,9 +41,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: no such file") from error
     except UnpicklingError as error:
         raise WeightsError(f"{path} is no file of weights alone, or holds code: refused") from error
-    except Exception as error:  # torch raises many kinds on damaged files
-        reason = str(error).partition("\n")[0][:160]
-        raise WeightsError(f"{path} is damaged or no checkpoint: {reason}") from error
+    except Exception as error:  # torch raises many kinds on damaged files, and tells little
+        raise WeightsError(f"{path} is damaged or no checkpoint") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path} holds {type(state).__name__}, expected named tensors")
     return state

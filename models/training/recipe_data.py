@@ -17,8 +17,8 @@ from ..colour_crops import cut_rgb
 from ..crops import SIDE_PER_EXTENT, Crop, transform_points
 from ..landmarks import cut
 from .evaluate_data import find_faces, is_held_out
-from .evaluate_landmarks import ROTATION_DEG, check_eyes, jittered_crop, read_bgr
-from .landmark_formats import AnnotationError
+from .evaluate_landmarks import ROTATION_DEG, jittered_crop
+from .landmark_formats import AnnotationError, check_face, read_bgr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,10 +215,9 @@ def _write(
     count, points = len(faces) * variants, len(faces[0].points_px)
     images = open_memmap(paths[0], mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
     coordinates = np.empty((count, points, 2), np.float32)
-    scheme = "ibug68" if points == 68 else "helen194"
     for number, face in enumerate(faces):
-        check_eyes(face, scheme)
         bgr = read_bgr(face.image)
+        check_face(face, face.points_px, bgr.shape)
         for row in range(number * variants, (number + 1) * variants):
             images[row], coordinates[row] = draw(bgr, face, size, rng)
         progress((number + 1) / len(faces))

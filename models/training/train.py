@@ -173,13 +173,7 @@ def _detector(
 
 
 def _detector_samples(options: Options) -> list[detector_data.Sample]:
-    try:
-        train, _ = detector_data.split(detector_data.load(options.data, few=options.smoke))
-    except OSError as error:
-        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise AnnotationError(reason) from error
-    except (ValueError, KeyError, IndexError) as error:
-        raise AnnotationError(f"{options.data}: {error}") from error
+    train, _ = detector_data.split(detector_data.load(options.data, few=options.smoke))
     if not train:
         raise AnnotationError(f"{options.data}: no pictures to train on")
     return train

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv as csv_format
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from ._output import Output, output_options
-from ._training import progress_bar, refuse_existing, training
+from ._training import files_named, progress_bar, refuse_existing, training
 
 _PATH = click.Path(path_type=Path)
 _FILES = ("report.json", "precision_recall.png", "mistakes.png")
@@ -68,16 +67,9 @@ def detect(
     judge = training("detector_eval")
     detector = module("models", "yunet").open_detector(model)
     sizes = {"long_side": long_side, "min_face": min_face}
-    try:
-        names = judge.heldout_names(only) if only else None
-        with progress_bar(console, "judging", 1.0) as done:
-            pictures, ms = judge.judge(detector, csv, images, names=names, **sizes, progress=done)
-    except OSError as error:
-        place = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise VidfilterError(place) from error
-    except (ValueError, KeyError, csv_format.Error) as error:
-        reason = f"no column {error}" if isinstance(error, KeyError) else str(error)
-        raise VidfilterError(f"{csv}: {reason}") from error
+    names = judge.heldout_names(only) if only else None
+    with progress_bar(console, "judging", 1.0) as done:
+        pictures, ms = judge.judge(detector, csv, images, names=names, **sizes, progress=done)
     if not pictures:
         raise VidfilterError(f"{csv}: no picture to judge by")
     figures = judge.report(pictures.values(), ms)
@@ -92,13 +84,9 @@ def _write(
     out: Path, pictures: dict[str, Any], images: Path, score: float, result: dict[str, Any]
 ) -> None:
     """Write the report, the precision-recall plot and the sheet of mistakes."""
-    from ..errors import VidfilterError
-
     plots = training("detector_plots")
-    try:
+    with files_named(out):
         out.mkdir(parents=True, exist_ok=True)
         (out / _FILES[0]).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         plots.precision_recall(list(pictures.values()), score, out / _FILES[1])
         plots.contact_sheet(pictures, images, result["long_side"], score, out / _FILES[2])
-    except OSError as error:
-        raise VidfilterError(f"{out}: {error.strerror or error}") from error

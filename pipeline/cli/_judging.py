@@ -36,6 +36,8 @@ def end_to_end(faces: Any, model: str, judge: Any, progress: Callable[[float], N
     """Return the points (N, K, 2) that `analyze` would find nearest each truth."""
     import numpy as np
 
+    from ..errors import VidfilterError
+
     with tempfile.TemporaryDirectory(prefix="vidfilter-eval-") as name:
         places: dict[Path, str] = {}
         for face in faces:
@@ -48,6 +50,9 @@ def end_to_end(faces: Any, model: str, judge: Any, progress: Callable[[float], N
             points = [face.landmarks_px for face in frame.faces]
             seen[frame.tags["file"]] = [found for found in points if found is not None]
             progress(number * len(faces) / len(places))
+    for path, link in places.items():
+        if link not in seen:
+            raise VidfilterError(f"{path}: not a readable image")
     rows = [judge.nearest(face, seen.get(places[face.image.resolve()], ())) for face in faces]
     return np.stack(rows)
 

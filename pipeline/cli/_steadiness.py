@@ -109,7 +109,7 @@ class _Run:
             scene = module("stages", "_testface").FaceScene(640, 480, motion=0)
             bgr = scene.render(0.0)
         else:
-            bgr = training("evaluate_landmarks").read_bgr(path)
+            bgr = training("landmark_formats").read_bgr(path)
         (frame,) = self._frames([bgr])
         faces = [face for face in frame.faces if face.landmarks_px is not None]
         if not faces:

@@ -39,6 +39,18 @@ def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
+def files_named(place: Path) -> Iterator[None]:
+    """Turn an OSError into a VidfilterError that names the file in question, or `place`."""
+    from ..errors import VidfilterError
+
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise VidfilterError(f"{error.filename or place}: {reason}") from error
+
+
+@contextlib.contextmanager
 def progress_bar(output: Output, label: str, total: float) -> Iterator[Callable[[float], None]]:
     """Give a function that shows how much of `total` is done; silent where nobody watches."""
     if output.quiet or not sys.stderr.isatty():

@@ -13,7 +13,7 @@ from ._eval_detect import detect
 from ._judging import NAMES, SCHEMES, end_to_end, load_network, points_of
 from ._output import Output, output_options
 from ._steadiness import command as steadiness
-from ._training import progress_bar, refuse_existing, training
+from ._training import files_named, progress_bar, refuse_existing, training
 
 _PATH = click.Path(path_type=Path)
 _FILES = ("report.json", "errors.png", "faces.png")
@@ -91,10 +91,11 @@ def landmarks(
     result = {**figures, **facts}
     if out is not None and plots is not None:
         errors = judge.errors_of(faces, found, network.scheme)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / _FILES[0]).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        plots.error_curve(errors, out / _FILES[1], f"{facts['model']}, {protocol} protocol")
-        plots.contact_sheet(faces, found, errors, out / _FILES[2])
+        with files_named(out):
+            out.mkdir(parents=True, exist_ok=True)
+            (out / _FILES[0]).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            plots.error_curve(errors, out / _FILES[1], f"{facts['model']}, {protocol} protocol")
+            plots.contact_sheet(faces, found, errors, out / _FILES[2])
         console.say(f"wrote {', '.join(str(out / name) for name in _FILES)}")
     console.result(_text(result), result)
 

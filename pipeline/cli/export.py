@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ._output import Output, output_options
-from ._training import refuse_existing, training
+from ._training import files_named, refuse_existing, training
 
 _PATH = click.Path(path_type=Path)
 
@@ -60,7 +60,8 @@ def command(
         raise click.UsageError(f"folder {out.parent} does not exist")
     export = training("export", "torch", "onnx")
     refuse_existing([out, out.with_suffix(".json")], overwrite=overwrite)
-    spec = export.run(export.Options(checkpoint, out, scheme, size, min_score))
+    with files_named(out):
+        spec = export.run(export.Options(checkpoint, out, scheme, size, min_score))
     text = f"wrote {out} and {out.with_suffix('.json').name}, {out.stat().st_size / 1e6:.1f} MB"
     if int8 and data is not None:
         if "points" not in spec:

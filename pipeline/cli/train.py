@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._output import Output, Terminated, output_options
-from ._training import progress_bar, training
+from ._training import files_named, progress_bar, training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,8 @@ def command(console: Output, /, trunks: tuple[str, ...], depth: str, **options: 
     _check(click.get_current_context(), options)
     train = training("train", "torch", "onnx")
     asked = train.Options(**options, trunks=trunks or ("own",), depth=int(depth))
-    with progress_bar(console, f"training {asked.recipe}", 1.0) as show, _term_as_ctrl_c():
+    bar = progress_bar(console, f"training {asked.recipe}", 1.0)
+    with files_named(asked.out), bar as show, _term_as_ctrl_c():
         result = train.run(asked, console.say, show)
     console.result(_text(result), result)
 

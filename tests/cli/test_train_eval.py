@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,10 @@ def test_all_layouts_of_68_points_give_the_same_figures(tmp_path: Path, vidfilte
     table = write_csv(tmp_path / "c")
     third = figures(vidfilter, table)
     fourth = figures(vidfilter, table / "train_frames_keypoints.csv")
-    for other in (second, third, fourth):
+    headless = table / "train_frames_keypoints.csv"
+    headless.write_text(headless.read_text().partition("\n")[2])
+    fifth = figures(vidfilter, table)
+    for other in (second, third, fourth, fifth):
         assert other["nme_interocular"] == pytest.approx(first["nme_interocular"], abs=1e-4)
 
 
@@ -122,8 +126,17 @@ def spoil(folder: Path, how: str) -> None:
             pts.write_text("\n".join([*lines[:5], "nan 3", *lines[6:]]))
         case "unreadable picture":
             picture.write_bytes(picture.read_bytes()[:40])
+        case "half a picture":
+            cv2.imwrite(str(picture.with_suffix(".jpg")), cv2.imread(str(picture)))
+            data = picture.with_suffix(".jpg").read_bytes()
+            picture.write_bytes(data[: len(data) // 2])
+            picture.with_suffix(".jpg").unlink()
         case "no picture":
             picture.unlink()
+        case "far off":
+            pts.write_text("\n".join([*lines[:5], "1e9 3", *lines[6:]]))
+        case "one place":
+            pts.write_text("\n".join(["5 5"] * 68))
         case "words":
             pts.write_text("\n".join([*lines[:5], "left right", *lines[6:]]))
 
@@ -134,6 +147,9 @@ def spoil(folder: Path, how: str) -> None:
         ("a point too few", "f0.pts: expected 68 points"),
         ("NaN", "f0.pts: a coordinate is not a finite number"),
         ("unreadable picture", "f0.png: not a readable image"),
+        ("half a picture", "f0.png: not a readable image, its end is missing"),
+        ("far off", "f0.png: f0: a point lies far off its picture"),
+        ("one place", "f0.png: f0: both outer eye corners"),
         ("no picture", "f0.pts: its picture"),
         ("words", "f0.pts: "),
     ],
@@ -144,6 +160,50 @@ def test_bad_data_is_named(how: str, named: str, tmp_path: Path, vidfilter: Comm
     done = vidfilter("eval", "landmarks", str(tmp_path))
     assert done.code == 1
     assert named in done.error
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (
+            lambda rows: [*rows[:2], rows[2].rpartition(",")[0]],
+            "line 3: expected 68 points, found 135",
+        ),
+        (lambda rows: [*rows, '"' + "9" * 200_000], "field larger than"),
+        (lambda rows: [rows[0], "image,xmin", "a.png,1,2"], "line 2: could not convert"),
+        (lambda rows: rows[:1], "no annotated images"),
+    ],
+)
+def test_a_bad_table_of_points_is_named(
+    spoil: Callable[[list[str]], list[str]], named: str, tmp_path: Path, vidfilter: Command
+) -> None:
+    table = write_csv(tmp_path) / "train_frames_keypoints.csv"
+    table.write_text("\n".join(spoil(table.read_text().splitlines())))
+    done = vidfilter("eval", "landmarks", str(tmp_path))
+    assert done.code == 1
+    assert str(table) in done.error
+    assert named in done.error
+
+
+def test_whole_pictures_that_cannot_be_read_are_named(tmp_path: Path, vidfilter: Command) -> None:
+    write_pts(tmp_path, 2)
+    (tmp_path / "f1.png").write_bytes(b"")
+    done = vidfilter("eval", "landmarks", str(tmp_path), "--protocol", "end-to-end")
+    assert f"{tmp_path / 'f1.png'}: not a readable image" in done.error
+
+
+@pytest.mark.parametrize("command", ["landmarks", "detect"])
+def test_a_file_in_the_place_of_the_report_is_named(
+    command: str, tmp_path: Path, vidfilter: Command
+) -> None:
+    pytest.importorskip("matplotlib")
+    data, out = write_pts(tmp_path / "a", 1), tmp_path / "out"
+    table = tmp_path / "boxes.csv"
+    table.write_text("image,xmin,ymin,xmax,ymax,label\nf0.png,10,10,99,99,face\n")
+    out.write_text("mine")
+    of = [str(data)] if command == "landmarks" else [str(table), "--images", str(data)]
+    assert f"{out}: File exists" in vidfilter("eval", command, *of, "--out", str(out)).error
+    assert out.read_text() == "mine"
 
 
 def test_an_empty_folder_is_named(tmp_path: Path, vidfilter: Command) -> None:
@@ -260,6 +320,89 @@ def write_scenes(data: Path) -> Path:
             lines.append(",".join([f"{name}.png", *(f"{v:.1f}" for v in box), "face"]))
     (folder / "boxes.csv").write_text("\n".join(lines) + "\n")
     return data
+
+
+@pytest.mark.parametrize("recipe", ["landmarks", "detector"])
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [
+        ("columns", "boxes.csv: no column 'xmin'"),
+        ("NaN", "boxes.csv, line 3: no box"),
+        ("words", "boxes.csv, line 3: not four coordinates"),
+        ("bytes", "boxes.csv: no text"),
+        ("a point too few", "f0.pts: expected 68 points"),
+        ("NaN points", "f0.pts: a coordinate is not a finite number"),
+        ("one place", "both outer eye corners"),
+        ("half a picture", "a.png: not a readable image, its end is missing"),
+        ("no picture", "a.png: No such file"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_named(
+    recipe: str, how: str, named: str, tmp_path: Path, vidfilter: Command
+) -> None:
+    pytest.importorskip("torch")
+    data, out = write_scenes(tmp_path / "data"), tmp_path / "run"
+    write_photos(data / "afw68")
+    table, image = data / "facedet/boxes.csv", data / "facedet/images/a.png"
+    rows, pts = table.read_text().splitlines(), data / "afw68/f0.pts"
+    points = pts.read_text().splitlines()
+    match how:
+        case "columns":
+            table.write_text("image,x\na.png,1\n")
+        case "NaN":
+            table.write_text("\n".join([*rows[:2], "a.png,1,nan,40,50,face"]))
+        case "words":
+            table.write_text("\n".join([*rows[:2], "a.png,a,b,c,d,face"]))
+        case "bytes":
+            table.write_bytes(bytes(range(256)))
+        case "a point too few":
+            pts.write_text("\n".join(points[1:]))
+        case "NaN points":
+            pts.write_text("\n".join(["nan 3", *points[1:]]))
+        case "one place":
+            pts.write_text("\n".join(["5 5"] * 68))
+        case "half a picture":
+            image.write_bytes(image.read_bytes()[:9000])
+        case "no picture":
+            image.unlink()
+    args = ("train", recipe, "--data", str(data), "--out", str(out), "--smoke")
+    done = vidfilter(*args)
+    assert done.code == 1
+    assert named in done.error
+    assert not out.exists()
+
+
+def write_photos(folder: Path) -> None:
+    """Write AFW's layout: `f0_1.pts` is a face of `f0.jpg`."""
+    for path in write_pts(folder, 1, header=False).glob("*.png"):
+        cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path)))
+        path.unlink()
+
+
+@pytest.mark.parametrize("recipe", ["landmarks", "detector", "resnet68"])
+def test_a_file_in_the_place_of_the_run_is_named(
+    recipe: str, tmp_path: Path, vidfilter: Command
+) -> None:
+    pytest.importorskip("torch")
+    data = write_csv(write_scenes(tmp_path / "data") / "ytf68", 40).parent
+    out = tmp_path / "run"
+    out.write_text("mine")
+    for place in (out, out / "below"):
+        args = ("train", recipe, "--data", str(data), "--out", str(place), "--smoke")
+        assert f"{place}: " in vidfilter(*args).error
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 the rest is missing"])
+def test_damaged_decoded_faces_are_named(
+    content: bytes, tmp_path: Path, vidfilter: Command
+) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "faces.npz").write_bytes(content)
+    args = ("train", "landmarks", "--data", str(tmp_path), "--out", str(tmp_path / "run"))
+    done = vidfilter(*args, "--cache", str(tmp_path))
+    assert f"{tmp_path / 'faces.npz'}: damaged" in done.error
+    assert (tmp_path / "faces.npz").read_bytes() == content
 
 
 @pytest.mark.parametrize(
