@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fractions import Fraction
     from pathlib import Path
+
+_MIN_SCALE, _MAX_SCALE = 10_000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,17 @@ class Container:
     audio_codec: str
     text_codec: str
     options: dict[str, str] = field(default_factory=dict)
+
+    def options_for(self, unit: Fraction) -> dict[str, str]:
+        """Return the muxer's options for video that is counted in `unit` seconds."""
+        if self.name not in ("mp4", "mov"):
+            return self.options
+        # What a track waits before it begins is counted in a unit of the whole file, 1 ms unless
+        # told: too coarse for 1/90000 s.
+        scale = min(unit.denominator, _MAX_SCALE)
+        while scale < _MIN_SCALE:
+            scale *= 2
+        return {**self.options, "movie_timescale": str(scale)}
 
 
 # Packets reach the disk at once and never wait long for another track, so that a killed run

@@ -96,19 +96,21 @@ class Writer:
     """
 
     def __init__(
-        self, path: Path, kind: Container, encoding: Encoding, caps: Caps, context: Context
-    ) -> None:
+        self, path: Path, kind: Container, encoding: Encoding, caps: Caps, context: Context,
+        unit: Fraction,
+    ) -> None:  # fmt: skip
         self.path, self.part = path, part_path(path)
         self._kind, self._encoding, self._caps, self._context = kind, encoding, caps, context
         self._tracks: CopiedTracks | None = None
-        self._output = open_output(self.part, kind.name, kind.options)
+        self._unit = unit
+        self._output = open_output(self.part, kind.name, kind.options_for(unit))
         self._end_ticks = 0
+        self.held = 0  # frames that the encoder has not given back yet
 
     def begin(self, frame: Frame, *, copy_tracks: bool) -> None:
         """Set up streams for `frame` and what follows it."""
         media = frame.tags.get("media")
         self._media = media
-        self._unit = encoder_time_base(frame)
         self._tick_s = float(self._unit)
         rate = self._caps.framerate or (media and media.average_rate) or Fraction(30)
         self._usual_ticks = max(1, round(1 / (rate * self._unit)))
@@ -119,7 +121,9 @@ class Writer:
         # The encoder counts frames from key to key; where they are sparse, time has to decide.
         self._key_ticks = max(1, int(Fraction(self._encoding.key_interval_s) / self._unit))
         self._recent: deque[int] = deque(maxlen=self._coder.gop_size)
-        self._shift_ticks = self._ticks(frame.pts) if frame.time_s >= _LATE_START_S else 0
+        # Players leave out what an MP4 has before 0, and Matroska cannot say it.
+        shifted = not 0 <= frame.time_s < _LATE_START_S
+        self._shift_ticks = self._ticks(frame.pts) if shifted else 0
         if self._shift_ticks:
             self._context.warn(f"time starts at {frame.time_s:.1f} s: {self.path} starts at 0")
         if media is not None and copy_tracks:
@@ -140,6 +144,7 @@ class Writer:
         picture.pict_type = self._picture_type(pts)
         self._end_ticks = pts + duration
         self._mux(self._stream.encode(picture))
+        self.held += 1
 
     def _ticks(self, value: int) -> int:
         """Rescale `value` from the frame's time base to the encoder's; exact where it can be."""
@@ -160,6 +165,7 @@ class Writer:
         for packet in packets:
             ticks = packet.dts  # in the encoder's unit until the muxer rescales it
             self._output.mux_one(packet)
+            self.held -= 1
             if self._tracks is not None and ticks is not None:
                 ahead_s = ticks * self._tick_s + _AUDIO_AHEAD_S
                 self._tracks.feed(min(ahead_s, self._end_ticks * self._tick_s))

@@ -20,7 +20,7 @@ from ..pipeline.errors import EncodeError, MediaError
 from ..pipeline.registry import register_stage
 from ._formats import VIDEO_CODECS, codec_of, container_of, encoder_options
 from ._geometry import letterbox
-from ._mux import Encoding, Writer, part_path
+from ._mux import Encoding, Writer, encoder_time_base, part_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,11 +109,13 @@ class File(stage.Sink):
         """Check that the file can be written; raises MediaError."""
         path, part = self.params.path, part_path(self.params.path)
         self._caps = caps
-        self._check_place(path)
-        new = not part.exists()
         try:
+            self._check_place(path)
+            new = not part.exists()
             with part.open("ab"):  # appending spares a part that is the input itself
                 self._placeholder = new
+        except EncodeError:
+            raise
         except OSError as exc:
             raise EncodeError(f"cannot write {path}: {exc.strerror}") from None
         return caps
@@ -149,7 +151,9 @@ class File(stage.Sink):
         rate = float(caps.framerate) if caps.framerate else None
         options = encoder_options(self._codec, params.preset, params.crf, rate)
         encoding = Encoding(self._codec, options, params.keyframe_interval)
-        self._writer = Writer(params.path, container_of(params.path), encoding, caps, self.context)
+        kind, unit = container_of(params.path), encoder_time_base(frame)
+        self._writer = Writer(params.path, kind, encoding, caps, self.context, unit)
+        self._pattern = frame.with_(planes=(), owner=None, claim=None)
         self._writer.begin(frame, copy_tracks=params.audio == "copy")
 
     def _refuse_input(self, frame: Frame) -> None:
@@ -195,6 +199,8 @@ class File(stage.Sink):
         try:
             with suppress(av.error.FFmpegError, OSError):
                 if self._writer is not None:
+                    for _ in range(self._writer.held):
+                        self.context.drop(self._pattern, "still in the encoder")
                     self._writer.close()
                 elif self._placeholder:
                     part_path(self.params.path).unlink()

@@ -56,8 +56,8 @@ class TracksFile(stage.Sink):
         if path is None:
             self._stream = sys.stdout
             return caps
-        self._check_place(path)
         with self._guarded():
+            self._check_place(path)
             part = _part(path)
             self._placeholder = not part.exists()
             # Appending spares a part that is the input itself, until the first frame tells.
@@ -131,6 +131,8 @@ class TracksFile(stage.Sink):
     def _guarded(self) -> Iterator[None]:
         try:
             yield
+        except EncodeError:
+            raise
         except OSError as error:
             reason = error.strerror or error
             raise EncodeError(f"cannot write {self.params.path}: {reason}") from error

@@ -135,11 +135,17 @@ def _paths(pipeline: Pipeline) -> list[Path]:
 
 
 def _outputs(pipeline: Pipeline) -> list[str]:
-    return [str(path) for path in _paths(pipeline) if path.exists() and not _part(path).exists()]
+    return [str(path) for path in _paths(pipeline) if _exists(path) and not _exists(_part(path))]
 
 
 def _parts(pipeline: Pipeline) -> list[str]:
-    return [f"{_part(path)} (incomplete)" for path in _paths(pipeline) if _part(path).exists()]
+    return [f"{_part(path)} (incomplete)" for path in _paths(pipeline) if _exists(_part(path))]
+
+
+def _exists(path: Path) -> bool:
+    with contextlib.suppress(OSError):  # such as a name that is too long
+        return path.exists()
+    return False
 
 
 def _part(path: Path) -> Path:

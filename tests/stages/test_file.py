@@ -135,6 +135,30 @@ def test_a_start_hours_away_becomes_zero(copy: Any, tmp_path: Path, context: Any
     assert "starts at 0" in context.warnings[0]
 
 
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv", "webm"])
+def test_a_start_before_zero_becomes_zero(
+    sink: Any, tmp_path: Path, context: Any, extension: str
+) -> None:
+    output, frames = sink(tmp_path / f"out.{extension}"), _frames(20)
+    output.start(frames[0].caps)
+    for frame in frames:
+        output.write(frame.with_(pts=frame.pts - 10))
+    output.finish()
+    assert times(tmp_path / f"out.{extension}") == [Fraction(n, 25) for n in range(20)]
+    assert "starts at 0" in context.warnings[0]
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mov"])
+def test_the_start_is_kept_to_the_tick(sink: Any, tmp_path: Path, extension: str) -> None:
+    output, frames = sink(tmp_path / f"out.{extension}"), _frames(20)
+    output.start(frames[0].caps)
+    tick = Fraction(1, 90000)
+    for frame in frames:
+        output.write(frame.with_(pts=1921 + 3600 * frame.pts, time_base=tick, duration=3600))
+    output.finish()
+    assert times(tmp_path / f"out.{extension}") == [(1921 + 3600 * n) * tick for n in range(20)]
+
+
 def test_variable_rate_stays_variable(copy: Any, tmp_path: Path) -> None:
     pts = [0, 3, 4, 10, 11, 30, 31, 32, 33, 60]
     source = write_clip(tmp_path / "in.mp4", pts=pts, time_base=Fraction(1, 100), duration=3)
@@ -480,6 +504,7 @@ def test_the_input_is_never_the_output(copy: Any, tmp_path: Path, how: str) -> N
         ("/proc/out.mp4", "cannot write /proc/out.mp4"),
         ("file.txt/out.mp4", "does not exist"),
         ("folder.mp4", "is a folder"),
+        (f"{'long' * 80}.mp4", "File name too long"),
     ],
 )
 def test_places_that_cannot_be_written_are_refused(
@@ -502,7 +527,7 @@ def test_no_frame_is_no_file(sink: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_is_broken_off_keeps_its_part(sink: Any, tmp_path: Path) -> None:
+def test_a_run_that_is_broken_off_keeps_its_part(sink: Any, tmp_path: Path, context: Any) -> None:
     output = sink(tmp_path / "out.mp4")
     frames = _frames(80)
     output.start(frames[0].caps)
@@ -511,4 +536,6 @@ def test_a_run_that_is_broken_off_keeps_its_part(sink: Any, tmp_path: Path) -> N
     output.stop()
     output.stop()
     assert [p.name for p in tmp_path.iterdir()] == ["out.part.mp4"]
-    assert len(times(tmp_path / "out.part.mp4")) >= 30
+    written = len(times(tmp_path / "out.part.mp4"))
+    assert written >= 30
+    assert context.causes == {"still in the encoder": 80 - written}
