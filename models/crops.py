@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cmath
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -70,22 +69,26 @@ def crop_from_landmarks(
     """
     # Plain numbers: this comes right before and after the network, which leaves the caches to
     # nobody else, and each call into numpy would then cost more than the loop over the points.
-    points = [complex(x, y) for x, y in landmarks_px.tolist()]
-    across = _middle(points, right_eye) - _middle(points, left_eye)
-    angle = cmath.phase(across)
-    turn = cmath.rect(1.0, angle)
-    back = turn.conjugate()
-    upright = [point * back for point in points]
-    xs, ys = [p.real for p in upright], [p.imag for p in upright]
+    points = landmarks_px.tolist()
+    left_x, left_y = _middle(points, left_eye)
+    right_x, right_y = _middle(points, right_eye)
+    angle = math.atan2(right_y - left_y, right_x - left_x)
+    cos, sin = math.cos(angle), math.sin(angle)
+    xs = [x * cos + y * sin for x, y in points]
+    ys = [y * cos - x * sin for x, y in points]
     left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
     side = SIDE_PER_EXTENT * max(right - left, bottom - top, 1.0)
-    middle = complex((left + right) / 2, (top + bottom) / 2) * turn
-    return Crop(middle.real, middle.imag, side, angle)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    return Crop(x * cos - y * sin, x * sin + y * cos, side, angle)
 
 
-def _middle(points: list[complex], indices: NDArray[np.integer]) -> complex:
-    middle: complex = sum(points[index] for index in indices.tolist()) / len(indices)
-    return middle
+def _middle(points: list[list[float]], indices: NDArray[np.integer]) -> tuple[float, float]:
+    xs = ys = 0.0
+    for index in indices.tolist():
+        x, y = points[index]
+        xs += x
+        ys += y
+    return xs / len(indices), ys / len(indices)
 
 
 def follow_crop(previous: Crop, wanted: Crop, slack: float = SLACK) -> Crop:

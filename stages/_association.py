@@ -92,7 +92,9 @@ def tight_box(points_px: F32) -> F64:
 
 def box_size(box: F64) -> float:
     """Return the longer side of a box (4,)."""
-    return float(max(box[2] - box[0], box[3] - box[1], 1.0))
+    x0, y0, x1, y1 = box.tolist()
+    size: float = max(x1 - x0, y1 - y0, 1.0)
+    return size
 
 
 def iou(a: F64 | F32, b: F64 | F32) -> float:

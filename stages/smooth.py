@@ -86,53 +86,85 @@ class Smooth(stage.Transform):
 
 
 class OneEuro:
-    """One-Euro filter for complex values (N,), each with a speed of its own or all with one.
+    """One-Euro filter for complex values (N,), each with a speed of its own.
 
-    The cutoff is `cutoff_hz` at rest, and rises with the speed above `slack` (per second, in the
-    unit given with each value): slower motion than that is taken for noise. The first values
-    count alike, as in a mean, so that the filter settles at once.
+    The cutoff is `cutoff_hz` at rest, and rises with the speed above `slack` (per second): slower
+    motion than that is taken for noise. The first values count alike, as in a mean, so that the
+    filter settles at once.
     """
 
-    def __init__(self, cutoff_hz: float, slack: float, *, together: bool = False) -> None:
-        self._cutoff_hz, self._slack, self._together = cutoff_hz, slack, together
+    def __init__(self, cutoff_hz: float, slack: float) -> None:
+        self._cutoff_hz, self._slack = cutoff_hz, slack
         self._count = 0
         self._value: C128
         self._raw: C128
         self._speed: C128
 
-    def filter(self, raw: C128, dt_s: float, unit: float) -> C128:
+    def filter(self, raw: C128, dt_s: float) -> C128:
         """Return the filtered values (N,) of `raw`, taken `dt_s` after those before."""
         self._count += 1
         if self._count == 1:
             self._value, self._raw, self._speed = raw, raw, np.zeros_like(raw)
             return raw
-        turns = 2 * math.pi * dt_s
-        share = turns * SPEED_CUTOFF_HZ / (turns * SPEED_CUTOFF_HZ + 1)
+        share = _speed_share(dt_s)
         change = raw - self._raw
         change *= share / dt_s
         self._speed *= 1 - share
         self._speed += change
-        gain = self._gain(turns, unit)
         change = raw - self._value
-        change *= gain
+        change *= self._gain(2 * math.pi * dt_s)
         self._raw, self._value = raw, self._value + change
         return self._value
 
-    def _gain(self, turns: float, unit: float) -> F64 | float:
+    def _gain(self, turns: float) -> F64:
         """Return how far to follow, `cutoff / (cutoff + 1)` with the cutoff in turns per frame."""
         least, steep = turns * self._cutoff_hz, turns * OPENING
-        if self._together:
-            speed = math.sqrt(np.vdot(self._speed, self._speed).real) / unit
-            cutoff = least + steep * max(speed - self._slack, 0.0)
-            return max(cutoff / (cutoff + 1), 1 / self._count)
         cutoffs = np.abs(self._speed)
-        cutoffs *= steep / unit
+        cutoffs *= steep
         cutoffs += least - steep * self._slack
         # The share grows with the cutoff, so a bound of one is a bound of the other.
         share = max(least / (least + 1), 1 / self._count)
         np.maximum(cutoffs, share / (1 - share), out=cutoffs)
         cutoffs /= cutoffs + 1
         return cutoffs
+
+
+class MotionFilter:
+    """One-Euro filter for a similarity, its centre and turn, both with one speed.
+
+    As `OneEuro`; that is in lengths of the turn. In plain numbers, since numpy's calls would cost
+    several times as much for two.
+    """
+
+    def __init__(self, cutoff_hz: float, slack: float) -> None:
+        self._cutoff_hz, self._slack = cutoff_hz, slack
+        self._count = 0
+        self._value = self._raw = self._speed = (0j, 0j)
+
+    def filter(self, centre: complex, turn: complex, dt_s: float) -> tuple[complex, complex]:
+        """Return centre and turn filtered, taken `dt_s` after those before."""
+        self._count += 1
+        if self._count == 1:
+            self._value = self._raw = (centre, turn)
+            return self._value
+        share = _speed_share(dt_s)
+        per_s = share / dt_s
+        a = self._speed[0] * (1 - share) + (centre - self._raw[0]) * per_s
+        b = self._speed[1] * (1 - share) + (turn - self._raw[1]) * per_s
+        speed = math.hypot(a.real, a.imag, b.real, b.imag) / (abs(turn) or 1.0)
+        cutoff = self._cutoff_hz + OPENING * max(speed - self._slack, 0.0)
+        cutoff *= 2 * math.pi * dt_s
+        gain = max(cutoff / (cutoff + 1), 1 / self._count)
+        before, before_turn = self._value
+        self._speed, self._raw = (a, b), (centre, turn)
+        self._value = before + (centre - before) * gain, before_turn + (turn - before_turn) * gain
+        return self._value
+
+
+def _speed_share(dt_s: float) -> float:
+    """Return how far the estimate of speed follows."""
+    cutoff = 2 * math.pi * dt_s * SPEED_CUTOFF_HZ
+    return cutoff / (cutoff + 1)
 
 
 class _TrackSmoother:
@@ -142,7 +174,7 @@ class _TrackSmoother:
         self.points = points
         self.last_s = -math.inf
         cutoff_hz, slack = 2.0 * (1 / 16) ** steadiness, 0.18 * steadiness
-        self._motion = OneEuro(cutoff_hz, slack, together=True)
+        self._motion = MotionFilter(cutoff_hz, slack)
         self._shape = OneEuro(cutoff_hz, slack)
         self._traits = OneEuro(4 * cutoff_hz, slack)
         self._base: C128 | None = None
@@ -177,10 +209,10 @@ class _TrackSmoother:
             self._base = spread / math.sqrt(np.vdot(spread, spread).real / len(spread) or 1.0)
             self._base_norm = float(np.vdot(self._base, self._base).real) or 1.0
         turn = complex(np.vdot(self._base, spread)) / self._base_norm
-        motion = self._motion.filter(np.array((centre, turn)), dt_s, abs(turn) or 1.0)
+        steady_centre, steady_turn = self._motion.filter(centre, turn, dt_s)
         spread /= turn or 1.0
-        steady = self._shape.filter(spread, dt_s, 1.0) * motion[1]
-        steady += motion[0]
+        steady = self._shape.filter(spread, dt_s) * steady_turn
+        steady += steady_centre
         points: F32 = steady.view(np.float64).reshape(-1, 2).astype(np.float32)
         return points
 
@@ -190,7 +222,7 @@ class _TrackSmoother:
         angles = (face.pose.yaw_deg, face.pose.pitch_deg, face.pose.roll_deg)
         values = [a / POSE_UNIT_DEG for a in angles]
         values += [v * EXPRESSION_UNIT for v in face.expressions.values()]
-        steady = self._traits.filter(np.array(values, np.complex128), dt_s, 1.0).real.tolist()
+        steady = self._traits.filter(np.array(values, np.complex128), dt_s).real.tolist()
         pose = Pose(*(v * POSE_UNIT_DEG for v in steady[:3]))
         return pose, {
             k: v / EXPRESSION_UNIT for k, v in zip(face.expressions, steady[3:], strict=True)
