@@ -167,5 +167,9 @@ def _set(draft: Draft, text: str) -> None:
     if key.startswith("queue."):
         old = stage.queue.value if stage.queue and isinstance(stage.queue.value, dict) else {}
         stage.queue = Node({**old, key.removeprefix("queue."): node}, flag)
+    elif key == "queue":
+        stage.queue = node
+    elif key == "id":
+        raise refuse(flag, "ids are given in the file; use the one that is there")
     else:
         stage.properties[key] = node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ def check(draft: Draft) -> tuple[StageSpec | TeeSpec, ...]:
     _check_order(draft)
     specs = _specs(draft, count(1))
     _check_leaks(draft, ())
+    _check_outputs(draft)
     return specs
 
 
@@ -109,6 +111,22 @@ def _queue_where(stage: DraftStage) -> Where:
     if stage.queue is None:
         return stage.where
     return stage.queue.follow(("leaky",)).where
+
+
+def _check_outputs(draft: Draft) -> None:
+    """Refuse two sinks that write one file, by its name or by the one it has until it is whole."""
+    taken: dict[str, DraftStage] = {}
+    for stage in walk(draft):
+        node = stage.properties.get("path")
+        if node is None or not isinstance(node.value, str) or not issubclass(resolve(stage), Sink):
+            continue
+        path = os.path.abspath(node.value)  # noqa: PTH100 - takes any text
+        root, extension = os.path.splitext(path)  # noqa: PTH122
+        for name in (path, f"{root}.part{extension}"):
+            other = taken.setdefault(name, stage)
+            if other is not stage:
+                text = f"{stage.id} would write the same file as {other.id}; give it another path"
+                raise refuse(node.where, text)
 
 
 # Values

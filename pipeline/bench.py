@@ -19,6 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import MediaError
 from .registry import module, stage_class
 from .spec import PipelineSpec, StageSpec
 
@@ -87,27 +88,42 @@ def make_clip(path: Path, frames: int, width: int = 1280, height: int = 720) -> 
 
 
 def lengthen(source: Path, target: Path, frames: int) -> None:
-    """Repeat the video packets of `source` until `target` holds at least `frames`."""
+    """Repeat the video packets of `source` until `target` holds at least `frames`.
+
+    Raises MediaError where there are none, or where mp4 cannot hold them.
+    """
     import av
 
-    with av.open(str(target), "w") as output:
-        stream, offset, count = None, 0, 0
-        while count < frames:
-            with av.open(str(source)) as clip:
-                video = clip.streams.video[0]
-                stream = stream or output.add_stream_from_template(video)
-                last, added = 0, 0
-                for packet in clip.demux(video):
-                    if packet.dts is None or packet.pts is None:
-                        continue
-                    packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
-                    last = max(last, packet.pts + (packet.duration or 1))
-                    packet.stream = stream
-                    output.mux(packet)
-                    added += 1
-            if not added:
-                raise ValueError(f"{source} holds no timed video packets")
-            offset, count = last, count + added
+    media: Any = module("stages", "_media")
+    media.check_readable(source)
+    try:
+        with av.open(str(target), "w") as output:
+            stream, offset, count = None, 0, 0
+            while count < frames:
+                with media.open_container(str(source)) as clip:
+                    if not clip.streams.video:
+                        raise MediaError(f"{source} has no video")
+                    stream = stream or output.add_stream_from_template(clip.streams.video[0])
+                    end, added = _append(clip, output, stream, offset)
+                if not added:
+                    raise MediaError(f"{source} holds no timed video packets")
+                offset, count = end, count + added
+    except (ValueError, av.FFmpegError) as error:
+        raise MediaError(f"{source} does not fit into mp4, which bench uses: {error}") from error
+
+
+def _append(clip: Any, output: Any, stream: Any, offset: int) -> tuple[int, int]:
+    """Write the video packets of `clip`; returns where they end and how many they are."""
+    end = added = 0
+    for packet in clip.demux(clip.streams.video[0]):
+        if packet.dts is None or packet.pts is None:
+            continue
+        packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
+        end = max(end, packet.pts + (packet.duration or 1))
+        packet.stream = stream
+        output.mux(packet)
+        added += 1
+    return end, added
 
 
 def compare(clip: Path, folder: Path, rounds: int, filter_name: str) -> Iterator[Comparison]:
@@ -125,7 +141,7 @@ def _spawn(job: str, clip: Path, target: Path, filter_name: str) -> Measurement:
     command = [sys.executable, "-m", __name__, job, str(clip), str(target), filter_name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        raise MediaError(f"the run to be measured failed: {done.stderr.strip().splitlines()[-1]}")
     return Measurement(**json.loads(done.stdout))
 
 

@@ -19,7 +19,7 @@ from .spec import Leaky, PipelineSpec, QueueSpec, StageSpec, TeeSpec
 from .stage import Resolution, Sink, Source, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MAX_LINK_BYTES = 32 << 20  # and one frame at least
 _FILE_QUEUE, _LIVE_QUEUE = 4, 2
@@ -94,6 +94,7 @@ class Builder:
         source = self._node(first)
         if not isinstance(source.stage, Source):
             raise ConfigError(f"{self._spec.where}: {first.id} is no source, but comes first")
+        _check_ends(self._spec.stages, self._spec.where)
         describe = getattr(source.stage, "describe", None)
         self._hints = describe() if describe else {}
         resolved = [self._resolve(item, source) for item in rest]
@@ -180,6 +181,16 @@ class Builder:
         node.inbox = _queue(node.spec.queue, leaky, live=caps.live)
         upstream.outs.append(node)
         self._links.append(Link(upstream.id, node.id, caps, node.inbox))
+
+
+def _check_ends(stages: Sequence[StageSpec | TeeSpec], where: str) -> None:
+    """Raise ConfigError where a list of stages does not end in a sink: frames would go nowhere."""
+    last = stages[-1]
+    if isinstance(last, TeeSpec):
+        for branch in last.branches:
+            _check_ends(branch, where)
+    elif not issubclass(stage_class(last.name), Sink):
+        raise ConfigError(f"{where}: {last.id} is no sink, but comes last")
 
 
 def _queue(spec: QueueSpec, leaky: Leaky, *, live: bool) -> BoundedQueue:

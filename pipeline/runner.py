@@ -94,6 +94,8 @@ class Pipeline:
 
         `on_message` is called in this thread for every bus message.
         """
+        if self.state not in (State.NULL, State.READY):
+            raise StageError("a pipeline runs once: make another one")
         self._on_message = on_message
         try:
             graph = self.prepare()

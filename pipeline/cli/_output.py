@@ -115,15 +115,22 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return "terminated", TERMINATED
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return "interrupted", INTERRUPTED
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        group = error.ctx.command if error.ctx else None
+        known = ", ".join(getattr(group, "commands", {}))
+        return f"error: a command is missing (known: {known}); {_see_help(error)}", 2
     if isinstance(error, click.UsageError):
-        path = error.ctx.command_path if error.ctx else "vidfilter"
-        return f"error: {_lower(error.format_message())}; see '{path} --help'", 2
+        return f"error: {_lower(error.format_message())}; {_see_help(error)}", 2
     if isinstance(error, click.ClickException):
         return f"error: {_lower(error.format_message())}", error.exit_code
     if isinstance(error, VidfilterError):
         return _explain_ours(error)
     text = f"{type(error).__name__}: {error}"
     return f"internal error: {text}; run with -v for the traceback", 1
+
+
+def _see_help(error: click.UsageError) -> str:
+    return f"see '{error.ctx.command_path if error.ctx else 'vidfilter'} --help'"
 
 
 def _explain_ours(error: Any) -> tuple[str, int]:

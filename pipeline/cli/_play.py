@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..builder import walk
 from ..bus import Kind, Message
-from ..errors import MediaError
+from ..errors import ConfigError, MediaError
 from ..runner import Pipeline, State
 from ._output import INTERRUPTED, TERMINATED, Output, Terminated
 from ._progress import Progress
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from ..ledger import Report
     from ..spec import PipelineSpec
+
+_FOR_PROGRAMS = {"appsrc": "begin with capture", "appsink": "end with file, window or null"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Signals:
 
 def play(spec: PipelineSpec, output: Output, wishes: Wishes) -> int:
     """Run `spec` to its end; returns the exit code, raises the first error."""
+    _refuse_stages_for_programs(spec)
     if wishes.report is not None:
         _check_report(wishes.report, spec, overwrite=wishes.overwrite)
     pipeline = Pipeline(spec)
@@ -81,6 +84,17 @@ def play(spec: PipelineSpec, output: Output, wishes: Wishes) -> int:
         output.stuck = bool(pipeline.stuck_threads)
     _write_report(report, wishes.report)
     return _conclude(pipeline, report, output, wishes) or signals.code
+
+
+def _refuse_stages_for_programs(spec: PipelineSpec) -> None:
+    for stage in walk(spec.stages):
+        if stage.name in _FOR_PROGRAMS:
+            where = f"{stage.where}: " if stage.where else ""
+            instead = _FOR_PROGRAMS[stage.name]
+            text = (
+                f"{stage.name} belongs to a Python program, and waits for ever without; {instead}"
+            )
+            raise ConfigError(f"{where}{text}")
 
 
 def _relay(message: Message, pipeline: Pipeline, output: Output) -> None:

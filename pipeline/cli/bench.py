@@ -12,9 +12,19 @@ from ._output import Output, output_options
 
 @click.command("bench")
 @click.option("-i", "--input", "clip", metavar="FILE", help="Clip to use; default: the test face.")
-@click.option("--frames", default=2000, show_default=True, help="Length of the clip in frames.")
 @click.option(
-    "--rounds", default=3, show_default=True, help="How often to measure each of the two."
+    "--frames",
+    type=click.IntRange(min=1),
+    default=2000,
+    show_default=True,
+    help="Length of the clip in frames.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="How often to measure each of the two.",
 )
 @click.option("--filter", "filter_name", default="glasses", show_default=True, metavar="NAME")
 @output_options()
@@ -26,7 +36,9 @@ def command(console: Output, clip: str | None, frames: int, rounds: int, filter_
     beyond decoding and encoding, and memory. Temporary files go to the system's folder for them.
     """
     from .. import bench
+    from ._options import load
 
+    load(None, {"filter": filter_name})  # find out now whether there is such a filter
     with tempfile.TemporaryDirectory(prefix="vidfilter-bench-") as name:
         folder = Path(name)
         source = folder / "clip.mp4"

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from giving import STAGES, Command
 
+PUSH = "version: 1\nstages:\n  - appsrc: {width: 8, height: 8}\n  - 'null'\n"
+
 
 def test_run_says_what_runs_and_what_came_of_it(folder: Path, vidfilter: Command):
     outcome = vidfilter("run", "p.yaml")
@@ -102,11 +104,19 @@ def test_warnings_are_one_line_without_control_characters(folder: Path, vidfilte
         (["graph", "none.yaml"], 2, "no such file"),
         (["analyze", "a.mp4"], 2, "missing option '-o'"),
         (["filters", "lst"], 2, "no such command 'lst'"),
+        (["filters"], 2, "a command is missing (known: list); see 'vidfilter filters --help'"),
+        (["run", "push.yaml"], 2, "push.yaml:3:5: appsrc belongs to a Python program"),
+        (["bench", "--frames", "0"], 2, "0 is not in the range x>=1"),
+        (["bench", "--rounds", "0"], 2, "0 is not in the range x>=1"),
+        (["bench", "--filter", "glases"], 2, "unknown filter 'glases'; did you mean 'glasses'"),
+        (["bench", "-i", "none.mp4"], 1, "cannot open none.mp4: it does not exist"),
+        (["bench", "-i", "p.yaml"], 1, "p.yaml is no video"),
     ],
 )
 def test_a_mistake_is_one_line_and_its_kind_is_the_exit_code(
     args: list[str], code: int, words: str, folder: Path, vidfilter: Command
 ):
+    (folder / "push.yaml").write_text(PUSH)
     outcome = vidfilter(*args)
     assert outcome.code == code
     assert words in outcome.error

@@ -12,6 +12,7 @@ from vidfilter.pipeline import ConfigError, Leaky, StageSpec, TeeSpec, config
 HEAD = "version: 1\nstages:\n"
 SOURCE = "  - c-source: {}\n"
 END = "  - c-file: {path: out.mp4}\n"
+TWICE = "  - tee:\n    - [c-file: {{path: a.mp4}}]\n    - [c-file: {{id: two, path: {}}}]\n"
 
 
 def load(stages: str) -> list[StageSpec | TeeSpec]:
@@ -123,6 +124,8 @@ def test_a_wrong_value_is_named_with_its_place(stages: str, expected: str):
         (SOURCE + "  - tee: {a: 1}\n", "a tee holds a list of branches"),
         (SOURCE + "  - tee:\n    - c-window: {}\n", "5:7: a tee holds a list of branches"),
         (SOURCE + "  - tee: [[c-window], [c-window]]\n", "id 'c-window' is given twice"),
+        (SOURCE + TWICE.format("./a.mp4"), "6:32: two would write the same file as c-file"),
+        (SOURCE + TWICE.format("a.part.mp4"), "6:32: two would write the same file as c-file"),
     ],
 )
 def test_an_impossible_order_is_refused(stages: str, expected: str):

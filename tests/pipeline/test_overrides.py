@@ -50,6 +50,13 @@ def test_set_reaches_the_queue_and_keeps_what_else_it_says():
     assert (queue.leaky, queue.max_frames) == (Leaky.DOWNSTREAM, 4)
 
 
+def test_set_gives_a_whole_queue_but_no_id():
+    queue = stage(load(Overrides(sets=("overlay.queue={max_frames: 3}",))), "overlay").queue
+    assert (queue.leaky, queue.max_frames) == (None, 3)
+    assert "queue must be a mapping" in error_of(Overrides(sets=("overlay.queue=3",)))
+    assert "--set overlay.id=x: ids are given" in error_of(Overrides(sets=("overlay.id=x",)))
+
+
 def test_set_uses_ids_and_beats_the_other_flags():
     text = LINE.replace("overlay: glasses", "overlay: {id: hat, filter: glasses}")
     spec = load(Overrides(sets=("hat.opacity=0", "capture.source=b.mp4"), input="a.mp4"), text)

@@ -186,6 +186,59 @@ def test_frames_can_be_pushed():
     assert [frame.planes[0][0, 0, 0] for frame in pipeline.stage("file").seen] == list(range(12))
 
 
+@pytest.mark.parametrize(("name", "planes"), [("bgr24", 3), ("bgra", 4)])
+def test_pushed_pictures_of_odd_size_are_padded(name, planes):
+    spec = line(stage("appsrc", width=5, height=3, format=name), stage("t-bgr"))
+    if name == "bgra":
+        spec = line(stage("appsrc", width=5, height=3, format=name), stage("appsink"))
+    pipeline = Pipeline(spec)
+    graph = pipeline.prepare()
+    caps = graph.links[0].caps
+    assert (caps.width, caps.height, caps.matrix, caps.color_range) == (6, 4, "rgb", "full")
+    source = pipeline.stage("appsrc")
+    image = np.arange(15 * planes, dtype=np.uint8).reshape(3, 5, planes)
+    with pipeline:
+        source.push(image)
+        source.end()
+        if name == "bgra":
+            (frame,) = pipeline.frames()
+        pipeline.wait()
+    if name == "bgr24":
+        (frame,) = pipeline.stage("bgr").seen
+    assert np.array_equal(frame.planes[0], np.pad(image, ((0, 1), (0, 1), (0, 0)), "edge"))
+
+
+def test_pushed_times_must_increase():
+    pipeline = Pipeline(line(stage("appsrc", width=8, height=6), stage("t-file")))
+    pipeline.prepare()
+    source, image = pipeline.stage("appsrc"), np.zeros((6, 8, 3), np.uint8)
+    with pipeline:
+        source.push(image, pts=5)
+        with pytest.raises(ValueError, match="pts 5 does not follow 5"):
+            source.push(image, pts=5)
+        source.push(image)
+        source.end()
+        pipeline.wait()
+    assert [frame.pts for frame in pipeline.stage("file").seen] == [5, 6]
+
+
+def test_a_pipeline_runs_once():
+    pipeline = Pipeline(line(stage("t-source"), stage("t-file")))
+    pipeline.run()
+    with pytest.raises(StageError, match="runs once"):
+        pipeline.run()
+    assert len(pipeline.stage("file").seen) == 10
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [[stage("t-source")], [stage("t-source"), tee([stage("t-file")], [stage("t-transform")])]],
+)
+def test_frames_that_would_go_nowhere_are_refused(stages):
+    with pytest.raises(ConfigError, match="is no sink, but comes last"):
+        Pipeline(line(*stages)).run()
+
+
 def test_the_report_is_json_with_a_figure_per_stage():
     pipeline = Pipeline(line(stage("t-source"), stage("t-transform"), stage("t-file")))
     body = json.loads(pipeline.run().to_json())
