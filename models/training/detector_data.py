@@ -147,14 +147,16 @@ def negatives(root: Path) -> Iterator[Sample]:
         yield Sample(f"negatives/{path.name}", path.name, "negative", read_luma(path)[0])
 
 
-def ibug(root: Path, folder: str, kind: str, every: int = 1) -> Iterator[Sample]:
+def ibug(root: Path, folder: str, kind: str) -> Iterator[Sample]:
     """Yield the pictures of a folder of .pts files: `NAME.pts` or `NAME_K.pts` per picture."""
-    for path in sorted((root / folder).glob("*.jpg"))[::every]:
-        own = path.with_suffix(".pts")
-        files = [own] if own.exists() else sorted(path.parent.glob(f"{path.stem}_*.pts"))
-        if files:
-            points = [(file, read_pts(file)) for file in files]
-            yield _annotated(path, f"{folder}/{path.name}", path.stem, kind, points)
+    pictures: dict[Path, list[Path]] = defaultdict(list)
+    for file in sorted((root / folder).glob("*.pts")):
+        own = file.with_suffix(".jpg")
+        shared = file.with_name(f"{file.stem.rpartition('_')[0]}.jpg")
+        pictures[shared if shared.is_file() and not own.is_file() else own].append(file)
+    for path, files in sorted(pictures.items()):
+        points = [(file, read_pts(file)) for file in files]
+        yield _annotated(path, f"{folder}/{path.name}", path.stem, kind, points)
 
 
 def helen194_extra(root: Path) -> Iterator[Sample]:

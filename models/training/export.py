@@ -17,7 +17,7 @@ from torch import nn
 
 from ...pipeline.errors import ConfigError, ModelError, WeightsError
 from ..crops import SIDE_PER_EXTENT
-from . import detector_export, landmark_export
+from . import detector_export, export_int8, landmark_export
 from .landmark_formats import SCHEMES
 from .landmark_network import LandmarkNet
 from .recipe_checkpoint import read_checkpoint
@@ -29,36 +29,41 @@ if TYPE_CHECKING:
 PARITY_PX = 0.02
 OPSET = 17
 DEFAULT_SIZE = 80  # of checkpoints that do not tell theirs
+DEFAULT_SCORE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What `vidfilter export` was asked for.
 
-    `size` and `scheme` count for `landmarks` alone, `min_score` for `detector`.
+    `size` and `scheme` are of `landmarks` alone, `min_score` of `detector`; None is the default.
+    `int8` is a folder of faces to quantise a landmark network by.
     """
 
     checkpoint: Path
     out: Path
-    scheme: str = "ibug68"
+    scheme: str | None = None
     size: int | None = None
-    min_score: float = 0.5
+    min_score: float | None = None
+    int8: Path | None = None
 
 
 def run(options: Options) -> dict[str, Any]:
     """Write `out` and its `.json`, both whole or not at all; returns the spec.
 
-    Raises WeightsError naming a checkpoint that cannot be used, ModelError where ONNX Runtime
-    disagrees with torch.
+    Raises WeightsError naming a checkpoint that cannot be used, also where ONNX Runtime disagrees
+    with torch; ConfigError for options of another network.
     """
     if options.out.suffix != ".onnx":
         raise ConfigError(f"{options.out}: give a name that ends in .onnx")
     state = read_checkpoint(options.checkpoint)
     try:
         data, spec = _convert(state, options)
-    except (KeyError, AttributeError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0][:160]
+    except (KeyError, AttributeError, TypeError, RuntimeError, ModelError) as error:
+        reason = str(error).strip("\"' ").partition("\n")[0][:160]
         raise WeightsError(f"{options.checkpoint} cannot be exported: {reason}") from error
+    if options.int8 is not None:
+        data, spec = export_int8.quantise(data, spec, options.int8)
     write(options.out, data, spec)
     return spec
 
@@ -74,12 +79,23 @@ def write(out: Path, data: bytes, spec: dict[str, Any]) -> None:
 
 def _convert(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str, Any]]:
     if "recipe" in state:
+        _refuse(options, "scheme", "size", "min_score")
         return _recipe(state, options.out.stem)
     if "average" not in state:
         raise KeyError("it is of no network that vidfilter trains")
     if any(name.startswith("maps.") for name in state["average"]):
+        _refuse(options, "min_score")
         return _landmarks(state, options)
+    _refuse(options, "scheme", "size", "int8")
     return _detector(options)
+
+
+def _refuse(options: Options, *names: str) -> None:
+    """Raise where an option is given that this kind of network knows nothing of."""
+    for name in names:
+        if getattr(options, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} is not for a network such as {options.checkpoint} holds")
 
 
 # The default networks
@@ -89,8 +105,9 @@ def _landmarks(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str
     net = LandmarkNet()
     net.load_state_dict(state["average"])
     size = options.size or int(state.get("size", DEFAULT_SIZE))
-    data = landmark_export.export_onnx(net, options.scheme, size)
-    return data, {**landmark_export.spec(options.scheme, size, data), "name": options.out.stem}
+    scheme = options.scheme or "ibug68"
+    data = landmark_export.export_onnx(net, scheme, size)
+    return data, {**landmark_export.spec(scheme, size, data), "name": options.out.stem}
 
 
 def _detector(options: Options) -> tuple[bytes, dict[str, Any]]:
@@ -98,7 +115,8 @@ def _detector(options: Options) -> tuple[bytes, dict[str, Any]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            detector_export.export(options.checkpoint, part, options.min_score)
+            score = DEFAULT_SCORE if options.min_score is None else options.min_score
+            detector_export.export(options.checkpoint, part, score)
         spec = json.loads(part.with_suffix(".json").read_text(encoding="utf-8"))
         return part.read_bytes(), {**spec, "name": options.out.stem}
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from ..colour_crops import cut_rgb
 from ..landmarks import LandmarkModel, cut
 from .evaluate_data import find_faces, is_held_out
 from .evaluate_landmarks import crop_protocol, jittered_crop, picture_for, report
-from .export import write
 from .landmark_formats import AnnotationError
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def crop_batch(
     return cut(picture, crop, model.size).astype(np.float32)[None, None]
 
 
-def quantise(path: Path, spec: dict[str, Any], data: Path) -> dict[str, Any]:
-    """Replace the network at `path` by one of 8 bits; returns its spec with both errors.
+def quantise(network: bytes, spec: dict[str, Any], data: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return the network in 8 bits, and its spec with both errors.
 
     Calibrated on faces of `data` that training may see, judged on up to 200 others by the crop
     protocol.
@@ -68,42 +68,45 @@ def quantise(path: Path, spec: dict[str, Any], data: Path) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     seen = [rest[i] for i in rng.permutation(len(rest))[:CALIBRATION]]
     judged = [held[i] for i in np.sort(rng.permutation(len(held))[:JUDGED])]
-    model = LandmarkModel(path)
-    before = _error(model, judged)
-    content = eight_bit(path, Crops(model, str(spec["input"]["name"]), seen))
-    onnx.checker.check_model(onnx.load_from_string(content))
-    changed = {**spec, "sha256": hashlib.sha256(content).hexdigest(), "precision": "int8"}
-    write(path, content, changed)
-    changed["int8"] = {"n": len(judged), "nme_fp32": before}
-    changed["int8"]["nme_int8"] = _error(LandmarkModel(path), judged)
-    write(path, content, changed)
-    return changed
+    with tempfile.TemporaryDirectory(prefix="vidfilter-int8-") as folder:
+        model = _stored(Path(folder) / "fp32.onnx", network, spec)
+        content = eight_bit(Path(folder), Crops(model, str(spec["input"]["name"]), seen))
+        onnx.checker.check_model(onnx.load_from_string(content))
+        changed = {**spec, "sha256": hashlib.sha256(content).hexdigest(), "precision": "int8"}
+        small = _stored(Path(folder) / "int8.onnx", content, changed)
+        errors = {"nme_fp32": _error(model, judged), "nme_int8": _error(small, judged)}
+    return content, {**changed, "int8": {"n": len(judged), **errors}}
 
 
-def eight_bit(path: Path, calibration: CalibrationDataReader) -> bytes:
-    """Return the network at `path` with 8-bit convolutions.
+def _stored(path: Path, content: bytes, spec: dict[str, Any]) -> LandmarkModel:
+    path.write_bytes(content)
+    path.with_suffix(".json").write_text(json.dumps(spec), encoding="utf-8")
+    return LandmarkModel(path)
+
+
+def eight_bit(folder: Path, calibration: CalibrationDataReader) -> bytes:
+    """Return the network `fp32.onnx` in a folder with 8-bit convolutions.
 
     The first and the last stay as they are: the first sees few channels, and the last one's output
     decides where a point lies, as the soft-argmax after it does. Weights use 7 bits, since
     processors without VNNI sum pairs of 8 x 8 bit products in 16.
     """
-    with tempfile.TemporaryDirectory(prefix="vidfilter-int8-") as folder:
-        folded, small = Path(folder) / "folded.onnx", Path(folder) / "int8.onnx"
-        quant_pre_process(str(path), str(folded), skip_symbolic_shape=True)
-        kept = _kept(onnx.load(str(folded)).graph)
-        quantize_static(
-            str(folded),
-            str(small),
-            calibration,
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=QUANTISED,
-            nodes_to_exclude=kept,
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
-        return small.read_bytes()
+    folded, small = folder / "folded.onnx", folder / "small.onnx"
+    quant_pre_process(str(folder / "fp32.onnx"), str(folded), skip_symbolic_shape=True)
+    kept = _kept(onnx.load(str(folded)).graph)
+    quantize_static(
+        str(folded),
+        str(small),
+        calibration,
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=QUANTISED,
+        nodes_to_exclude=kept,
+        per_channel=True,
+        reduce_range=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+    return small.read_bytes()
 
 
 def _kept(graph: onnx.GraphProto) -> list[str]:

@@ -188,7 +188,7 @@ def prepare(
     paths = [folder / f"{name}.{part}.npy" for part in ("images", "points")]
     note = folder / f"{name}.json"
     if note.is_file():
-        if json.loads(note.read_text(encoding="utf-8")) != wanted:
+        if note.read_text(encoding="utf-8") != json.dumps(wanted):
             raise ConfigError(f"{note} is of another run: choose another folder")
     else:
         try:
@@ -198,8 +198,11 @@ def prepare(
                 path.unlink(missing_ok=True)
             raise
         note.write_text(json.dumps(wanted), encoding="utf-8")
-    images = np.load(paths[0], mmap_mode="r", allow_pickle=False)
-    return Arrays(images, np.load(paths[1], allow_pickle=False))
+    try:
+        images = np.load(paths[0], mmap_mode="r", allow_pickle=False)
+        return Arrays(images, np.load(paths[1], allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"{paths[0]} or {paths[1].name} is damaged: choose another") from error
 
 
 def _write(

@@ -18,7 +18,7 @@ from ..metrics import summarise
 from . import recipe_data
 from .evaluate_data import NoFacesError
 from .recipe_augment import WIDE_PX, wide_crop
-from .recipe_checkpoint import local_path, read_checkpoint, save
+from .recipe_checkpoint import load_encoder, save
 from .recipe_loop import EndTraining, end_errors
 from .recipe_network import RECIPES, build
 from .recipe_pretrain import Pretraining
@@ -97,7 +97,7 @@ class RecipeRun:
             raise ConfigError(f"{self.out} holds a run: --resume continues it, or choose another")
         for trunk in self.settings.trunks:
             if trunk not in ("random", "own"):
-                read_checkpoint(local_path(trunk))
+                load_encoder(build(self.settings.recipe, self.settings.depth).encoder, trunk)
 
     def _arrays(
         self,

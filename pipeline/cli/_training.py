@@ -38,6 +38,15 @@ def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
             raise VidfilterError(f"{path} exists already: --overwrite replaces it")
 
 
+def multiple_of_16(_ctx: object, _param: object, value: int | None) -> int | None:
+    """Refuse a size of crops that the landmark network cannot halve so often."""
+    import click
+
+    if value is not None and value % 16:
+        raise click.BadParameter(f"{value} is not a multiple of 16")
+    return value
+
+
 @contextlib.contextmanager
 def files_named(place: Path) -> Iterator[None]:
     """Turn an OSError into a VidfilterError that names the file in question, or `place`."""

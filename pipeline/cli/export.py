@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ._output import Output, output_options
-from ._training import files_named, refuse_existing, training
+from ._training import files_named, multiple_of_16, refuse_existing, training
 
 _PATH = click.Path(path_type=Path)
 
@@ -18,21 +18,18 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--scheme",
     type=click.Choice(["ibug68", "helen194"]),
-    default="ibug68",
-    show_default=True,
-    help="landmarks: which of its two heads.",
+    help="landmarks: which of its two heads  [default: ibug68].",
 )
 @click.option(
     "--size",
-    type=click.IntRange(32),
+    type=click.IntRange(32, 256),
+    callback=multiple_of_16,
     help="landmarks: side of the crop in px, if not that of training.",
 )
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="detector: take as a face what scores so much.",
+    help="detector: take as a face what scores so much  [default: 0.5].",
 )
 @click.option("--int8", is_flag=True, help="Quantise to 8 bits and measure the loss; needs --data.")
 @click.option("--data", type=_PATH, metavar="DIR", help="Annotated faces for --int8.")
@@ -43,9 +40,9 @@ def command(
     console: Output,
     checkpoint: Path,
     out: Path,
-    scheme: str,
+    scheme: str | None,
     size: int | None,
-    min_score: float,
+    min_score: float | None,
     int8: bool,
     data: Path | None,
     overwrite: bool,
@@ -60,16 +57,14 @@ def command(
         raise click.UsageError(f"folder {out.parent} does not exist")
     export = training("export", "torch", "onnx")
     refuse_existing([out, out.with_suffix(".json")], overwrite=overwrite)
+    options = export.Options(checkpoint, out, scheme, size, min_score, data if int8 else None)
     with files_named(out):
-        spec = export.run(export.Options(checkpoint, out, scheme, size, min_score))
-    text = f"wrote {out} and {out.with_suffix('.json').name}, {out.stat().st_size / 1e6:.1f} MB"
-    if int8 and data is not None:
-        if "points" not in spec:
-            raise click.UsageError("--int8 is for landmark networks")
-        spec = training("export_int8", "torch", "onnx").quantise(out, spec, data)
-        loss = spec["int8"]
+        spec = export.run(options)
+    megabytes = f"{out.stat().st_size / 1e6:.1f} MB"
+    text = f"wrote {out} and {out.with_suffix('.json').name}, {megabytes}"
+    if loss := spec.get("int8"):
         text = (
-            f"wrote {out}, int8, {out.stat().st_size / 1e6:.1f} MB; error on {loss['n']} faces "
+            f"wrote {out}, int8, {megabytes}; error on {loss['n']} faces "
             f"{100 * loss['nme_int8']:.2f} % (fp32 {100 * loss['nme_fp32']:.2f} %)"
         )
     console.result(text, spec)

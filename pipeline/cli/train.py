@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._output import Output, Terminated, output_options
-from ._training import files_named, progress_bar, training
+from ._training import files_named, multiple_of_16, progress_bar, training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,6 @@ _ONLY_FOR = {
     "rate": _OWN,
     "size": ("landmarks",),
 }
-_SIDES = 16  # the network halves its crops so often
 
 
 @click.command("train")
@@ -49,7 +48,12 @@ _SIDES = 16  # the network halves its crops so often
     "[default: RUN].",
 )
 @click.option("--rate", type=_POSITIVE, help="landmarks, detector: highest learning rate.")
-@click.option("--size", type=click.IntRange(32, 256), help="landmarks: side of the crop in px.")
+@click.option(
+    "--size",
+    type=click.IntRange(32, 256),
+    callback=multiple_of_16,
+    help="landmarks: side of the crop in px.",
+)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option(
     "--trunk",
@@ -90,8 +94,6 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> None:
         if recipe not in recipes and ctx.get_parameter_source(name) is given:
             option = "--trunk" if name == "trunks" else f"--{name}"
             raise click.UsageError(f"{option} is of {' and '.join(recipes)}, not of {recipe}")
-    if options["size"] is not None and options["size"] % _SIDES:
-        raise click.UsageError(f"--size must be a multiple of {_SIDES}")
 
 
 @contextlib.contextmanager

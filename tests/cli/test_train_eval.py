@@ -284,6 +284,58 @@ def test_a_run_is_not_replaced(
     assert (tmp_path / checkpoint).read_bytes() == b"hours of work"
 
 
+CHECKPOINTS = Path(__file__).parents[2] / "models/training/checkpoints"
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "words"),
+    [
+        ("detector", ("--scheme", "helen194"), "--scheme is not for"),
+        ("detector", ("--int8", "--data", "."), "--int8 is not for"),
+        ("landmarks", ("--min-score", "0.3"), "--min-score is not for"),
+        ("landmarks", ("--size", "40"), "40 is not a multiple of 16"),
+    ],
+)
+def test_export_refuses_options_of_another_network(
+    network: str, options: tuple[str, ...], words: str, tmp_path: Path, vidfilter: Command
+) -> None:
+    pytest.importorskip("torch")
+    checkpoint, out = CHECKPOINTS / f"{network}.pt", tmp_path / "net.onnx"
+    done = vidfilter("export", str(checkpoint), "--out", str(out), *options)
+    assert done.code == 2
+    assert words in done.error
+    assert not out.exists()
+
+
+def test_a_failed_export_replaces_nothing(tmp_path: Path, vidfilter: Command) -> None:
+    torch = pytest.importorskip("torch")
+    out, spoilt = tmp_path / "net.onnx", tmp_path / "spoilt.pt"
+    out.write_bytes(b"mine")
+    good = str(CHECKPOINTS / "landmarks.pt")
+    args = (good, "--out", str(out), "--int8", "--data", str(tmp_path / "none"), "--overwrite")
+    assert "none: no such folder" in vidfilter("export", *args).error
+    state = torch.load(CHECKPOINTS / "detector.pt", weights_only=True)
+    state["average"] = {k: v * float("nan") for k, v in state["average"].items()}
+    torch.save(state, spoilt)
+    done = vidfilter("export", str(spoilt), "--out", str(out), "--overwrite")
+    assert f"{spoilt} cannot be exported" in done.error
+    assert out.read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "spoilt.pt"]
+
+
+def test_an_8_bit_export_tells_what_it_cost(tmp_path: Path, vidfilter: Command) -> None:
+    pytest.importorskip("torch")
+    data, out = write_pts(tmp_path / "faces", 6), tmp_path / "small.onnx"
+    args = ("--out", str(out), "--int8", "--data", str(data), "--size", "64", "--json")
+    done = vidfilter("export", str(CHECKPOINTS / "landmarks.pt"), *args)
+    assert done.code == 0, done.err
+    spec = json.loads(out.with_suffix(".json").read_text())
+    assert spec["int8"] == json.loads(done.out)["int8"]
+    assert 0 < spec["int8"]["nme_int8"] < 0.2
+    assert out.stat().st_size < 1_000_000
+    assert figures(vidfilter, data, "--model", out)["n"] == 6
+
+
 def test_detector_training_looks_for_forgotten_and_missed_faces_once(
     tmp_path: Path, vidfilter: Command
 ) -> None:
@@ -322,53 +374,42 @@ def write_scenes(data: Path) -> Path:
     return data
 
 
+BOXES, PTS, JPG = "facedet/boxes.csv", "afw68/f0.pts", "afw68/f0.jpg"
+
+
 @pytest.mark.parametrize("recipe", ["landmarks", "detector"])
 @pytest.mark.parametrize(
-    ("how", "named"),
+    ("file", "spoil", "words"),
     [
-        ("columns", "boxes.csv: no column 'xmin'"),
-        ("NaN", "boxes.csv, line 3: no box"),
-        ("words", "boxes.csv, line 3: not four coordinates"),
-        ("bytes", "boxes.csv: no text"),
-        ("a point too few", "f0.pts: expected 68 points"),
-        ("NaN points", "f0.pts: a coordinate is not a finite number"),
-        ("one place", "both outer eye corners"),
-        ("half a picture", "a.png: not a readable image, its end is missing"),
-        ("no picture", "a.png: No such file"),
+        (BOXES, lambda _: b"image,x\na.png,1\n", "boxes.csv: no column 'xmin'"),
+        (BOXES, lambda b: b + b"a.png,1,nan,40,50,face", "boxes.csv, line 6: no box"),
+        (BOXES, lambda b: b + b"a.png,a,b,c,d,face", "boxes.csv, line 6: not four coordinates"),
+        (BOXES, lambda _: bytes(range(256)), "boxes.csv: no text"),
+        (PTS, lambda b: b.partition(b"\n")[2], "f0.pts: expected 68 points"),
+        (PTS, lambda b: b"nan 3\n" + b.partition(b"\n")[2], "f0.pts: a coordinate is not a finite"),
+        (PTS, lambda _: b"5 5\n" * 68, "both outer eye corners"),
+        (JPG, lambda b: b[: len(b) // 2], "f0.jpg: not a readable image, its end is missing"),
+        (JPG, lambda _: None, "f0.jpg: No such file"),
+        ("facedet/images/a.png", lambda b: b[:9000], "a.png: not a readable image, its end"),
+        ("facedet/images/a.png", lambda _: None, "a.png: No such file"),
     ],
 )
 def test_data_that_cannot_be_trained_on_is_named(
-    recipe: str, how: str, named: str, tmp_path: Path, vidfilter: Command
+    recipe: str,
+    file: str,
+    spoil: Callable[[bytes], bytes | None],
+    words: str,
+    tmp_path: Path,
+    vidfilter: Command,
 ) -> None:
     pytest.importorskip("torch")
     data, out = write_scenes(tmp_path / "data"), tmp_path / "run"
     write_photos(data / "afw68")
-    table, image = data / "facedet/boxes.csv", data / "facedet/images/a.png"
-    rows, pts = table.read_text().splitlines(), data / "afw68/f0.pts"
-    points = pts.read_text().splitlines()
-    match how:
-        case "columns":
-            table.write_text("image,x\na.png,1\n")
-        case "NaN":
-            table.write_text("\n".join([*rows[:2], "a.png,1,nan,40,50,face"]))
-        case "words":
-            table.write_text("\n".join([*rows[:2], "a.png,a,b,c,d,face"]))
-        case "bytes":
-            table.write_bytes(bytes(range(256)))
-        case "a point too few":
-            pts.write_text("\n".join(points[1:]))
-        case "NaN points":
-            pts.write_text("\n".join(["nan 3", *points[1:]]))
-        case "one place":
-            pts.write_text("\n".join(["5 5"] * 68))
-        case "half a picture":
-            image.write_bytes(image.read_bytes()[:9000])
-        case "no picture":
-            image.unlink()
-    args = ("train", recipe, "--data", str(data), "--out", str(out), "--smoke")
-    done = vidfilter(*args)
+    content = spoil((data / file).read_bytes())
+    (data / file).unlink() if content is None else (data / file).write_bytes(content)
+    done = vidfilter("train", recipe, "--data", str(data), "--out", str(out), "--smoke")
     assert done.code == 1
-    assert named in done.error
+    assert words in done.error
     assert not out.exists()
 
 
@@ -431,8 +472,10 @@ def test_a_damaged_checkpoint_is_named_and_nothing_written(
         assert done.code == 1
         assert str(path) in done.error
     data = write_csv(tmp_path / "data")
-    path.write_bytes(b"text")
     args = ("--data", str(data), "--out", str(tmp_path / "run"), "--trunk", str(path))
+    torch.save({"a": torch.zeros(3)}, path)
+    assert f"{path} lacks" in vidfilter("train", "resnet68", *args).error
+    path.write_bytes(b"text")
     assert str(path) in vidfilter("train", "resnet68", *args).error
     out.write_bytes(b"mine")
     assert "--overwrite" in vidfilter("export", str(path), "--out", str(out)).error
