@@ -135,7 +135,7 @@ class Writer:
 
     def write(self, frame: Frame) -> None:
         """Encode `frame` and write what is ready."""
-        if frame.time_base != self._source_base:
+        if frame.time_base is not self._source_base:
             self._source_base, self._ratio = frame.time_base, frame.time_base / self._unit
         pts = self._ticks(frame.pts) - self._shift_ticks
         duration = self._ticks(frame.duration) if frame.duration else self._usual_ticks
