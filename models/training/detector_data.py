@@ -113,9 +113,11 @@ def read_boxes_csv(path: Path) -> dict[str, list[tuple[float, float, float, floa
     rows: dict[str, list[tuple[float, float, float, float, str]]] = defaultdict(list)
     try:
         for number, row in enumerate(csv.DictReader(read_text(path).splitlines()), 2):
-            boxes = rows[row["image"]]
+            boxes, where = rows[row["image"]], f"{path}, line {number}"
+            if not row["image"]:
+                raise AnnotationError(f"{where}: names no picture")
             if row["xmin"]:
-                boxes.append(_box(f"{path}, line {number}", row))
+                boxes.append(_box(where, row))
     except KeyError as error:
         raise AnnotationError(f"{path}: no column {error}") from error
     except csv.Error as error:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ._output import Output, output_options
-from ._training import files_named, progress_bar, refuse_existing, training
+from ._training import Number, files_named, progress_bar, refuse_existing, training
 
 _PATH = click.Path(path_type=Path)
 _FILES = ("report.json", "precision_recall.png", "mistakes.png")
@@ -34,7 +34,7 @@ _FILES = ("report.json", "precision_recall.png", "mistakes.png")
 )
 @click.option(
     "--min-face",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=20.0,
     show_default=True,
     help="px there; smaller do not count.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._output import Output, output_options
-from ._training import progress_bar, training
+from ._training import Number, progress_bar, training
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,10 +22,8 @@ _RENDERED = "the rendered test face"
 @click.argument("pictures", metavar="[PICTURE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--model", default="ibug68", show_default=True, help="Also helen194, or an .onnx.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Of the noise.")
-@click.option(
-    "--seconds", type=click.FloatRange(2.5), default=10.0, show_default=True, help="Of each run."
-)
-@click.option("--steadiness", type=click.FloatRange(0, 1), help="Of smooth, if not its default.")
+@click.option("--seconds", type=Number(2.5), default=10.0, show_default=True, help="Of each run.")
+@click.option("--steadiness", type=Number(0, 1), help="Of smooth, if not its default.")
 @output_options()
 @click.pass_obj
 def command(console: Output, /, pictures: tuple[Path, ...], seeds: int, **options: Any) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,10 +41,19 @@ def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
             raise VidfilterError(f"{path} exists already: --overwrite replaces it")
 
 
+class Number(click.FloatRange):
+    """A number in a range, and not NaN, which is in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number", param, ctx)
+        return number
+
+
 def multiple_of_16(_ctx: object, _param: object, value: int | None) -> int | None:
     """Refuse a size of crops that the landmark network cannot halve so often."""
-    import click
-
     if value is not None and value % 16:
         raise click.BadParameter(f"{value} is not a multiple of 16")
     return value

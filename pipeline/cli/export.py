@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ._output import Output, output_options
-from ._training import files_named, multiple_of_16, refuse_existing, training
+from ._training import Number, files_named, multiple_of_16, refuse_existing, training
 
 _PATH = click.Path(path_type=Path)
 
@@ -28,7 +28,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--min-score",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="detector: take as a face what scores so much  [default: 0.5].",
 )
 @click.option("--int8", is_flag=True, help="Quantise to 8 bits and measure the loss; needs --data.")

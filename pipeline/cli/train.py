@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._output import Output, Terminated, output_options
-from ._training import files_named, multiple_of_16, progress_bar, training
+from ._training import Number, files_named, multiple_of_16, progress_bar, training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PATH = click.Path(path_type=Path)
-_POSITIVE = click.FloatRange(min=0, min_open=True)
+_POSITIVE = Number(min=0, min_open=True)
 _RECIPES = ("landmarks", "detector", "facenet194", "resnet68")
 _TRANSFER, _OWN = ("facenet194", "resnet68"), ("landmarks", "detector")
 _ONLY_FOR = {

@@ -207,6 +207,7 @@ def test_plot_and_mistakes_are_written_and_kept(tmp_path: Path, vidfilter: Comma
         (f"{HEADER}\n0.png,9,2,3,4,face", "line 2"),
         (f"{HEADER}\n0.png,1,2", "line 2"),
         (f"{HEADER}\nabsent.png,1,2,3,4,face", "absent.png"),
+        (f"{HEADER}\n,1,2,3,4,face", "line 2: names no picture"),
         (HEADER, "no picture"),
     ],
 )
@@ -216,6 +217,13 @@ def test_a_bad_table_is_named(rows: str, words: str, tmp_path: Path, vidfilter: 
     told = refusal(vidfilter, table)
     assert str(table.parent) in told
     assert words in told
+
+
+def test_a_size_that_is_no_number_is_refused(tmp_path: Path, vidfilter: Command) -> None:
+    table = str(write_scenes(tmp_path / "scenes", 1))
+    done = vidfilter("eval", "detect", table, "--images", str(tmp_path), "--min-face", "nan")
+    assert done.code == 2
+    assert "nan is no number" in done.error
 
 
 def test_odd_pictures_are_judged_too(tmp_path: Path, vidfilter: Command) -> None:
