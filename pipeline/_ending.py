@@ -151,7 +151,7 @@ class Ending:
         drain_bus()
         stuck = [node for node in self.nodes if node.alive]
         for node in stuck:
-            node.lost += node.busy_since is not None
+            node.lost += node.holds_frame
         self._stop_stages([node for node in reversed(self.nodes) if not node.alive])
         drain_bus()
         if stuck and self.error is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ._context import Shared, StageContext
@@ -55,6 +57,12 @@ class Node(StageContext):
         since = self.busy_since
         return 0.0 if since is None else (time.monotonic_ns() - since) / 1e9
 
+    @property
+    def holds_frame(self) -> bool:
+        """Whether a frame that came in is inside the stage's current call."""
+        working = self.busy_since is not None and not self.finishing
+        return working and not isinstance(self.stage, Source)
+
     def stack(self) -> str:
         """Return where the thread stands now."""
         frame = sys._current_frames().get(self.thread.ident or 0) if self.thread else None
@@ -94,6 +102,8 @@ class Node(StageContext):
     def _run(self) -> None:
         keeps = isinstance(self.stage, Transform) and self.stage.keeps_pictures
         self._shares = keeps or len(self.outs) > 1  # others may look at what we pass on
+        if not self.shared.realtime:
+            _take_turns()
         try:
             self._loop()
             # Only a clean end is an end of stream: after an error the sinks must not finish.
@@ -205,3 +215,14 @@ class Node(StageContext):
         self.busy_since = None
         if count and since is not None:
             self.histogram.add(time.monotonic_ns() - since)
+
+
+def _take_turns() -> None:
+    """Have this thread, and those it starts, not interrupt others when they wake (Linux).
+
+    Otherwise stages would interrupt each other, and the encoder, in the middle of a frame and find
+    the caches full of each other's things. Live pipelines are woken at once.
+    """
+    with suppress(AttributeError, OSError):  # another system, or not allowed here
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

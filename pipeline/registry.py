@@ -16,6 +16,7 @@ from .errors import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from importlib.metadata import EntryPoint
     from types import ModuleType
 
     from .stage import Stage
@@ -37,16 +38,21 @@ def register_stage(name: str) -> Callable[[S], S]:
 
 
 @cache
-def _entry_points() -> dict[str, object]:
+def _entry_points() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=STAGE_GROUP)}
+
+
+@cache
+def _own_names() -> frozenset[str]:
+    folder = importlib.import_module(f"{PACKAGE}.stages")
+    names = (module.name for module in pkgutil.iter_modules(folder.__path__))
+    return frozenset(name for name in names if not name.startswith("_"))
 
 
 @cache
 def stage_names() -> tuple[str, ...]:
     """Return the names of all stages, sorted, without importing any of them."""
-    folder = importlib.import_module(f"{PACKAGE}.stages")
-    own = {m.name for m in pkgutil.iter_modules(folder.__path__) if not m.name.startswith("_")}
-    return tuple(sorted(own | set(_entry_points()) | set(_registered)))
+    return tuple(sorted(_own_names() | set(_entry_points()) | set(_registered)))
 
 
 def stage_class(name: str) -> type[Stage]:
@@ -59,13 +65,27 @@ def stage_class(name: str) -> type[Stage]:
 
 
 def _load(name: str) -> None:
-    point = _entry_points().get(name)
-    if point is not None:
-        _registered[name] = point.load()  # type: ignore[attr-defined]
+    # Stages of our own come first: another package must not change what their names mean.
+    if name in _own_names():
+        importlib.import_module(f"{PACKAGE}.stages.{name}")
         return
-    if name.startswith("_") or name not in stage_names():
+    point = _entry_points().get(name)
+    if point is None:
         raise RegistryError(unknown("stage", name, stage_names()))
-    importlib.import_module(f"{PACKAGE}.stages.{name}")
+    _registered[name] = _class_of(point)
+
+
+def _class_of(point: EntryPoint) -> type[Stage]:
+    from .stage import Stage
+
+    try:
+        found = point.load()
+    except Exception as error:  # it runs code that is not ours
+        text = f"{type(error).__name__}: {error}"
+        raise RegistryError(f"stage {point.name} cannot be loaded: {text}") from error
+    if not (isinstance(found, type) and issubclass(found, Stage)):
+        raise RegistryError(f"stage {point.name} cannot be loaded: {point.value} is no stage")
+    return found
 
 
 def unknown(kind: str, name: str, allowed: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import av
 from av.codec.context import Flags, ThreadType
 
+from ..pipeline.errors import EncodeError
 from ._colour import MATRIX_CODES, PRIMARY_CODES, RANGE_CODES, TRANSFER_CODES, UNSPECIFIED
 from ._media import open_output
 from ._planes import FULL_RANGE, picture_of
@@ -105,6 +106,7 @@ class Writer:
         self._unit = unit
         self._output = open_output(self.part, kind.name, kind.options_for(unit))
         self._end_ticks = 0
+        self._last_pts: int | None = None
         self.held = 0  # frames that the encoder has not given back yet
 
     def begin(self, frame: Frame, *, copy_tracks: bool) -> None:
@@ -138,6 +140,10 @@ class Writer:
         if frame.time_base is not self._source_base:
             self._source_base, self._ratio = frame.time_base, frame.time_base / self._unit
         pts = self._ticks(frame.pts) - self._shift_ticks
+        if self._last_pts is not None and pts <= self._last_pts:
+            now, before = (float(n * self._unit) for n in (pts, self._last_pts))
+            raise EncodeError(f"a frame of {now:.6f} s follows one of {before:.6f} s")
+        self._last_pts = pts
         duration = self._ticks(frame.duration) if frame.duration else self._usual_ticks
         picture = picture_of(frame, self._format)
         picture.pts, picture.duration, picture.time_base = pts, duration, self._unit

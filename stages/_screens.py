@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 REAL_DRIVERS = ("x11", "wayland", "cocoa", "windows")
-PROBE_TIMEOUT_S = 5.0
+PROBE_TIMEOUT_S = 15.0  # an overloaded machine is slow to start a process
 
 
 class Probe(NamedTuple):

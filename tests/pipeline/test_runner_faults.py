@@ -69,6 +69,7 @@ def test_a_stage_that_stalls_for_ever_is_named_with_its_stack(guilty, at):
     assert errors[0].stage == guilty
     assert "misbehave" in errors[0].stack
     assert pipeline.stuck_threads == [guilty]
+    assert pipeline.report().sinks[0].unaccounted == 0
 
 
 @pytest.mark.parametrize("drain", [True, False])

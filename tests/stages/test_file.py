@@ -148,6 +148,14 @@ def test_a_start_before_zero_becomes_zero(
     assert "starts at 0" in context.warnings[0]
 
 
+def test_times_that_do_not_increase_are_named(sink: Any, tmp_path: Path) -> None:
+    output, frames = sink(tmp_path / "out.mp4"), _frames(2)
+    output.start(frames[0].caps)
+    output.write(frames[1])
+    with pytest.raises(EncodeError, match=r"a frame of 0\.000000 s follows one of 0\.040000 s"):
+        output.write(frames[0])
+
+
 @pytest.mark.parametrize("extension", ["mp4", "mov"])
 def test_the_start_is_kept_to_the_tick(sink: Any, tmp_path: Path, extension: str) -> None:
     output, frames = sink(tmp_path / f"out.{extension}"), _frames(20)
