@@ -157,13 +157,16 @@ def _within_reach(points: F64) -> bool:
 
 @cache
 def _centring(scheme: str) -> F64:
-    """Return the weights (5, K) that average points to eyes, lips, nose base and nose bridge."""
+    """Return the weights (7, K) that average points to what the axes are made of.
+
+    Eyes, lips, nose base and nose bridge, and both outer eye corners.
+    """
     topology = _topology(scheme)
     bridge = "nose.bridge" if "nose.bridge" in topology.regions else "nose"
-    weights = np.zeros((5, topology.points))
     names = ("eye.left", "eye.right", "lips.outer", "nose.base", bridge)
-    for row, name in zip(weights, names, strict=True):
-        indices = topology.region(name)
+    parts = [*map(topology.region, names), *([corner] for corner in topology.eye_corners)]
+    weights = np.zeros((len(parts), topology.points))
+    for row, indices in zip(weights, parts, strict=True):
         row[indices] = 1 / len(indices)
     return weights
 
@@ -171,15 +174,14 @@ def _centring(scheme: str) -> F64:
 def _axes(points: F64, topology: Any) -> FaceAxes | None:
     # Plain numbers: for so few, numpy's calls would cost more than the drawing.
     centres = (_centring(topology.name) @ points).tolist()
-    left, right, *below = (complex(*centre) for centre in centres)
+    left, right, *below, corner, other = (complex(*centre) for centre in centres)
     origin, distance = (left + right) / 2, abs(right - left)
     if distance < SMALLEST_FACE_PX / 2:
         return None
     unit = (right - left) / distance
     # Upright, with the origin between the eyes: x across the face, y down.
     mouth, nose, bridge = ((centre - origin) / unit for centre in below)
-    corner, other = topology.eye_corners
-    interocular = abs(complex(*points[other].tolist()) - complex(*points[corner].tolist()))
+    interocular = abs(other - corner)
     tall = (mouth.imag / MOUTH_BELOW_EYES + nose.imag / NOSE_BELOW_EYES) / 2
     # A long face is no turned one: only what exceeds the usual spread of shapes counts.
     size = min(max(interocular, 0.92 * tall), 2.5 * interocular)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MAX_LINK_BYTES = 32 << 20  # and one frame at least
-_FILE_QUEUE, _LIVE_QUEUE = 4, 2
+_FILE_QUEUE, _LIVE_QUEUE = 8, 2
 
 
 @dataclass(frozen=True, slots=True)
