@@ -164,16 +164,22 @@ class Ending:
         others = [n for n in nodes if n not in mine]
         helper = threading.Thread(target=self._stop_each, args=(others,), daemon=True)
         helper.start()
-        helper.join(JOIN_LIMIT_S if self._aborted_at else FINISH_LIMIT_S)
+        limit_s = JOIN_LIMIT_S if self._aborted_at else self._spec.stall_timeout_s
+        helper.join(limit_s)
         self._stop_each(mine)
+        stuck = next((n for n in others if n.thread is helper and helper.is_alive()), None)
+        if stuck is not None:
+            self.remember(_stall(stuck, f"did not stop within {limit_s:g} s"))
 
     def _stop_each(self, nodes: list[Node]) -> None:
         for node in nodes:
+            node.thread = threading.current_thread()  # so that it is known who hangs
             try:
                 node.stage.stop()
             except Exception as error:
                 text = f"{node.id}: stop failed: {error}"
                 self._shared.bus.post(Message(Kind.WARNING, node.id, text))
+            node.thread = None
 
 
 def blame(message: Message) -> BaseException:

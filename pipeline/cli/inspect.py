@@ -39,7 +39,7 @@ def _list_all(console: Output) -> None:
             entries.append(_facts(name, stage_class(name)))
         except (ImportError, VidfilterError) as error:
             if console.verbose:
-                console.say(f"vidfilter: warning: stage {name} cannot be loaded: {error}")
+                console.say(f"vidfilter: warning: {name}: {error}")
     order = ("source", "transform", "sink")
     entries.sort(key=lambda facts: (order.index(facts["kind"]), facts["stage"]))
     width = max(len(facts["stage"]) for facts in entries)

@@ -224,3 +224,11 @@ class LostSource(CountingSource):
     def frames(self):
         yield from super().frames()
         self.context.request("fail", DeviceError("it is gone"))
+
+
+@register_stage("t-deaf-stop")
+class DeafStop(CollectingSink):
+    """Never come back from being stopped."""
+
+    def stop(self):
+        threading.Event().wait()

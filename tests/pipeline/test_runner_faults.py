@@ -164,6 +164,19 @@ def test_a_stop_is_heard_while_a_stage_opens(guilty, drain):
     assert str(errors[0]) == f"stage {guilty} did not react to the stop"
 
 
+@pytest.mark.parametrize("faults", [{}, {"raise_at": 3}])
+def test_a_stage_that_never_stops_is_named_and_holds_nobody(faults):
+    pipeline = Pipeline(
+        line(stage("t-source"), stage("t-transform", **faults), stage("t-deaf-stop"))
+    )
+    thread, errors = run_aside(pipeline)
+    assert ended_within(thread, LIMIT_S + 1)
+    assert pipeline.stuck_threads == ["deaf-stop"]
+    guilty = "transform" if faults else "deaf-stop"
+    assert errors[0].stage == guilty
+    assert faults or str(errors[0]) == "stage deaf-stop did not stop within 0.4 s"
+
+
 def test_a_source_that_is_lost_leaves_a_whole_output_and_an_error():
     pipeline = Pipeline(line(stage("t-lost-source", frames=20), stage("t-file")))
     with pytest.raises(DeviceError, match="it is gone"):
