@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MAX_LINK_BYTES = 32 << 20  # and one frame at least
-_FILE_QUEUE, _LIVE_QUEUE = 8, 2
+# Frames per link; where a window sets the pace, what a key changes shows behind those under way.
+_FILE_QUEUE, _SHOWN_QUEUE, _LIVE_QUEUE = 8, 4, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,8 @@ class Builder:
         entrance = caps.live and isinstance(upstream.stage, Source)
         first_branch = not self._has_lossless and not upstream.outs
         leaky = Leaky.DOWNSTREAM if entrance or (leaks and not first_branch) else Leaky.NONE
-        node.inbox = _queue(node.spec.queue, leaky, live=caps.live)
+        usual = _FILE_QUEUE if self._has_lossless else _SHOWN_QUEUE
+        node.inbox = _queue(node.spec.queue, leaky, _LIVE_QUEUE if caps.live else usual)
         upstream.outs.append(node)
         self._links.append(Link(upstream.id, node.id, caps, node.inbox))
 
@@ -193,10 +195,9 @@ def _check_ends(stages: Sequence[StageSpec | TeeSpec], where: str) -> None:
         raise ConfigError(f"{where}: {last.id} is no sink, but comes last")
 
 
-def _queue(spec: QueueSpec, leaky: Leaky, *, live: bool) -> BoundedQueue:
+def _queue(spec: QueueSpec, leaky: Leaky, usual: int) -> BoundedQueue:
     chosen = spec.leaky or leaky
-    default = _LIVE_QUEUE if live or chosen is not Leaky.NONE else _FILE_QUEUE
-    frames = spec.max_frames or default
+    frames = spec.max_frames or (usual if chosen is Leaky.NONE else _LIVE_QUEUE)
     return BoundedQueue(frames, leaky=chosen, max_bytes=MAX_LINK_BYTES)
 
 

@@ -98,6 +98,13 @@ def test_the_queue_of_a_stage_can_be_chosen():
     assert pipeline.report().stages[1].queue["leaky"] == "upstream"
 
 
+@pytest.mark.parametrize(("sink", "frames"), [("t-window", 4), ("t-file", 8)])
+def test_what_a_key_changes_shows_sooner_than_files_need(sink, frames):
+    pipeline = Pipeline(line(stage("t-source", frames=3), stage(sink)))
+    pipeline.run()
+    assert pipeline.report().stages[1].queue["max_frames"] == frames
+
+
 def test_tee_frames_are_shared_and_so_not_writable_in_place():
     spec = line(stage("t-source", frames=3), tee([stage("t-file", "a")], [stage("t-file", "b")]))
     pipeline = Pipeline(spec)
