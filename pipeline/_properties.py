@@ -85,9 +85,9 @@ def _type(field: dict[str, Any], shared: dict[str, Any]) -> str:
         return str(field["const"])
     if "enum" in field:
         return "one of " + ", ".join(map(str, field["enum"]))
-    words = field.get("pattern", "").split("|")
-    if len(words) > 1 and all(word.isalnum() for word in words):
-        return "one of " + ", ".join(words)
+    words = field.get("pattern", "").strip("^$()").split("|")
+    if len(words) > 1:
+        return "one of " + ", ".join(word.replace(r".+\.", "PATH.") for word in words)
     name = _TYPES.get(field.get("type", ""), "any value")
     if "items" in field:
         return f"a list of {_type(_target(field['items'], shared), shared)}"

@@ -83,7 +83,11 @@ DAMAGE: dict[str, Callable[[list[str]], list[str]]] = {
     "infinite": lambda lines: ["inf" + lines[0][lines[0].index(" ") :], *lines[1:]],
     "words": lambda lines: ["left" + lines[0][lines[0].index(" ") :], *lines[1:]],
 }
-RECIPES = {"pts": "landmarks", "csv": "resnet68", "txt": "facenet194"}
+RECIPES = {
+    "pts": ("landmarks",),
+    "csv": ("resnet68", "--trunk", "random"),
+    "txt": ("facenet194", "--trunk", "random"),
+}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -98,8 +102,8 @@ def test_damaged_annotation_is_named(
     assert done.code == 1
     assert f"{guilty}" in done.error
     pytest.importorskip("torch")
-    args = ("--data", str(data), "--out", str(run), "--smoke", "--trunk", "random", "-q")
-    done = vidfilter("train", RECIPES[layout], *args)
+    args = ("--data", str(data), "--out", str(run), "--smoke", "-q")
+    done = vidfilter("train", *RECIPES[layout], *args)
     assert done.code == 1
     assert f"{guilty}" in done.error
     assert not run.exists()
@@ -117,8 +121,8 @@ def test_an_unreadable_picture_is_named(layout: str, tmp_path: Path, vidfilter: 
     assert done.code == 1
     assert f"{pictures[0]}: not a readable image" in last_line(done.err)
     pytest.importorskip("torch")
-    args = ("--data", str(data), "--out", str(run), "--smoke", "--trunk", "random", "-q")
-    done = vidfilter("train", RECIPES[layout], *args)
+    args = ("--data", str(data), "--out", str(run), "--smoke", "-q")
+    done = vidfilter("train", *RECIPES[layout], *args)
     assert done.code == 1
     assert any(f"{path}: not a readable image" in last_line(done.err) for path in pictures)
     assert list(run.glob("*")) == []
@@ -216,3 +220,9 @@ def test_sigterm_saves_a_run_that_is_being_trained(tmp_path: Path) -> None:
     process.communicate(timeout=60)
     assert process.returncode == 143
     assert read_checkpoint(run / "random" / "last.pt")["epoch"] > 0
+
+
+def test_a_checkpoint_in_the_place_of_a_network_is_told_what_is_wanted(vidfilter: Command) -> None:
+    done = vidfilter("run", "-i", "test", "--sink", "null", "--set", "landmarks.model=run/own.pt")
+    assert done.code == 2
+    assert "model must be one of ibug68, helen194, PATH.onnx, got 'run/own.pt'" in done.error
