@@ -43,6 +43,10 @@ def open_input(name: str, **arguments: Any) -> InputContainer:
     url = name if "://" in name else f"file:{name}"
     if url is name:
         arguments.setdefault("timeout", NETWORK_TIMEOUT_S)
+    if url.startswith(("http://", "https://")):
+        # Over a connection closed after each answer FFmpeg 8 now and then fails to go back to the
+        # beginning, and then finds no packet at all.
+        arguments.setdefault("options", {"multiple_requests": "1"})
     container: InputContainer = av.open(url, metadata_errors="replace", **arguments)
     return container
 

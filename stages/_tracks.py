@@ -9,7 +9,7 @@ import av
 import av.error
 from av.stream import Discard
 
-from ._media import open_input, reason_of
+from ._media import open_container, reason_of
 from ._transcode import (
     TEXT_CODECS,
     AdtsUnwrapper,
@@ -67,7 +67,7 @@ class CopiedTracks:
     ) -> None:
         self._output, self._kind, self._context = output, kind, context
         self._shift_s = shift_s
-        self._path, self._input = path, open_input(path)
+        self._path, self._input = path, open_container(path)
         self._targets: dict[int, Stream] = {}
         self._transcoders: dict[int, Transcoder] = {}
         self._seconds: dict[int, float] = {}

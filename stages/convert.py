@@ -58,7 +58,7 @@ class Convert(stage.Transform):
         if source.pixel_format == target.pixel_format:
             return frame
         if source.pixel_format == "bgra":
-            frame = _without_alpha(frame)
+            frame = self._without_alpha(frame)
         picture = picture_of(frame, _av_format(source)).reformat(
             format=_av_format(target),
             src_colorspace=_sws_matrix(source, target),
@@ -70,6 +70,17 @@ class Convert(stage.Transform):
         )
         planes = planes_of(picture, target.pixel_format, writable=True)
         return frame.with_(planes=planes, caps=target, owner=picture, exclusive=True)
+
+    def _without_alpha(self, frame: Frame) -> Frame:
+        image = frame.planes[0]
+        alpha = image[:, :, 3:]
+        if alpha.min() == 255:
+            return frame
+        self.context.warn(f"transparency is lost: {self.params.to} cannot hold it, black is behind")
+        blended = np.empty_like(image)
+        blended[:, :, :3] = (image[:, :, :3].astype(np.uint16) * alpha + 127) // 255
+        blended[:, :, 3] = 255
+        return frame.with_(planes=(blended,), owner=blended, exclusive=True)
 
 
 def _av_format(caps: Caps) -> str:
@@ -85,14 +96,3 @@ def _sws_matrix(caps: Caps, other: Caps) -> int:
 
 def _sws_range(caps: Caps) -> ColorRange:
     return ColorRange.JPEG if caps.color_range == "full" else ColorRange.MPEG
-
-
-def _without_alpha(frame: Frame) -> Frame:
-    image = frame.planes[0]
-    alpha = image[:, :, 3:]
-    if alpha.min() == 255:
-        return frame
-    blended = np.empty_like(image)
-    blended[:, :, :3] = (image[:, :, :3].astype(np.uint16) * alpha + 127) // 255
-    blended[:, :, 3] = 255
-    return frame.with_(planes=(blended,), owner=blended, exclusive=True)

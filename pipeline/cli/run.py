@@ -15,7 +15,9 @@ from ._output import Output, output_options
 @pipeline_options
 @OVERWRITE
 @click.option("--report", type=click.Path(path_type=Path), help="Write figures as JSON to a file.")
-@click.option("--strict", is_flag=True, help="Exit with 1 when a file lost a frame.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 when a file lost a frame or the input is damaged."
+)
 @output_options()
 @click.pass_obj
 def command(

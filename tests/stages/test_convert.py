@@ -91,11 +91,12 @@ def test_full_range_is_heeded(convert: Any) -> None:
     assert np.unique(same.planes[0]).tolist() == [255]
 
 
-def test_transparency_is_laid_on_black(convert: Any) -> None:
+def test_transparency_is_laid_on_black_and_said(convert: Any, context: Any) -> None:
     frame = _frame(_caps("bgra"), np.full((48, 64, 3), 200, np.uint8))
     frame.planes[0][:, :, 3] = 0
     frame.planes[0][:24, :, 3] = 128
     image = convert("bgr24", frame).planes[0]
+    assert context.warnings == ["transparency is lost: bgr24 cannot hold it, black is behind"]
     assert np.unique(image[:24]).tolist() == [100]
     assert np.unique(image[24:]).tolist() == [0]
     assert np.unique(frame.planes[0][:, :, :3]).tolist() == [200]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,23 +36,39 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
+    protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
         pass
 
     def do_GET(self) -> None:
         name = self.path.rpartition("/")[2]
-        self.send_response(200)
         if name == "camera":
+            self.send_response(200)
+            self.close_connection = True
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
             self.end_headers()
             self._film()
             return
         data = (self.server.files / name).read_bytes()
+        if self.path.startswith("/ranges/"):
+            self._send_range(data)
+            return
+        self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         half = self.path.startswith("/half/")
+        self.close_connection = half
         self.wfile.write(data[: len(data) // 2] if half else data)
+
+    def _send_range(self, data: bytes) -> None:
+        start = int(self.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        with suppress(OSError):  # he may hang up to ask for another range
+            self.wfile.write(data[start:])
 
     def _film(self) -> None:
         for number in range(12):
@@ -100,13 +117,17 @@ def test_frames_that_came_in_vain_are_counted(camera: StreamReader, context: Any
     assert len(frames) + dropped in (11, 12)
 
 
-def test_of_a_file_elsewhere_no_frame_is_lost(server: Server, context: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["clip.ts", "ranges/clip.ts"])
+def test_of_a_file_elsewhere_no_frame_is_lost(
+    server: Server, context: Any, tmp_path: Path, name: str
+) -> None:
     write_clip(tmp_path / "clip.ts", frames=50, audio=1)
-    reader = StreamReader(server.url("clip.ts"), context)
-    assert not reader.open().live
-    frames = list(reader.frames())
-    reader.close()
-    assert len(frames) == 50
+    for _ in range(6):  # what went wrong, went wrong now and then
+        reader = StreamReader(server.url(name), context)
+        assert not reader.open().live
+        frames = list(reader.frames())
+        reader.close()
+        assert len(frames) == 50
     assert context.warnings == []
 
 
