@@ -70,8 +70,11 @@ def run(
     if not options.data.is_dir():
         raise AnnotationError(f"{options.data}: no such folder")
     if options.resume:
-        for path in sorted(options.out.rglob("*.pt")):
+        checkpoints = sorted(options.out.rglob("*.pt"))
+        for path in checkpoints:
             read_checkpoint(path)  # what cannot be continued is better told before the data is read
+        if not checkpoints:
+            say(f"{options.out} holds nothing to continue: a new run begins")
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     kinds = {"landmarks": _landmarks, "detector": _detector}

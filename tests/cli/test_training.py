@@ -63,8 +63,9 @@ def test_detector_training_looks_for_forgotten_and_missed_faces_once(
     pytest.importorskip("torch")
     data, out = write_scenes(tmp_path / "data"), tmp_path / "run"
     args = ("train", "detector", "--data", str(data), "--out", str(out), "--smoke")
-    first = vidfilter(*args)
+    first = vidfilter(*args, "--resume")
     assert first.code == 0, first.err
+    assert f"{out} holds nothing to continue" in first.err
     assert "1 places that may be faces" in first.err
     assert "1 missed faces" in first.err
     told = json.loads((out / "mined.json").read_text())["found"]
@@ -73,6 +74,7 @@ def test_detector_training_looks_for_forgotten_and_missed_faces_once(
     (out / "mined.json").write_text(json.dumps({"scenes": 2, "found": {}}))
     again = vidfilter(*args, "--resume")
     assert "looking for" not in again.err
+    assert "nothing to continue" not in again.err
     assert "0 places" in again.err
     (out / "mined.json").write_text('{"scenes": 2')
     assert f"{out / 'mined.json'}: not what" in vidfilter(*args, "--resume").error
