@@ -54,6 +54,8 @@ class TracksFile(stage.Sink):
         self._meta = None
         path = self._path
         if path is None:
+            if sys.stdout is None:
+                raise EncodeError("standard output is closed: give the name of a file")
             self._stream = sys.stdout
             return caps
         with self._guarded():

@@ -13,7 +13,7 @@ import sys
 
 import click
 
-from ._output import Output, fail
+from ._output import Output, fail, flush
 
 # Name -> help, kept here so that listing the commands imports none of them.
 COMMANDS = {
@@ -95,12 +95,13 @@ def main(args: list[str] | None = None) -> int:
     try:
         result = vidfilter.main(args, prog_name="vidfilter", standalone_mode=False, obj=output)
         code = result if isinstance(result, int) else 0
-        sys.stdout.flush()
+        flush()
     except BaseException as error:
         code = fail(error, output)
     if output.stuck:
         # A thread hangs in native code: waiting for it at exit would hang us too.
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         os._exit(code)
     return code

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 INTERRUPTED, TERMINATED = 130, 143
 _F = TypeVar("_F", bound="Callable[..., Any]")
@@ -49,7 +50,34 @@ class Output:
     def result(self, text: str, value: Any) -> None:
         """Write a command's result to stdout: `text`, or `value` where JSON is asked for."""
         body = json.dumps(value, indent=2, default=str) if self.json else text
-        click.echo(body.encode(errors="backslashreplace").decode())
+        emit(body)
+
+
+def emit(text: str) -> None:
+    """Write `text` and a line's end to standard output; raises MediaError."""
+    with _told():
+        click.echo(text.encode(errors="backslashreplace").decode())
+
+
+def flush() -> None:
+    """Make sure that standard output took what was written; raises MediaError."""
+    with _told():
+        if sys.stdout is not None:  # None: closed by whoever called us
+            sys.stdout.flush()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from ..errors import MediaError
+
+        # Nothing more can be written, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise MediaError(f"cannot write to standard output: {error.strerror}") from error
 
 
 def printable(text: str) -> str:

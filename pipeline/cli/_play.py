@@ -13,7 +13,7 @@ from ..builder import walk
 from ..bus import Kind, Message
 from ..errors import ConfigError, MediaError
 from ..runner import Pipeline, State
-from ._output import INTERRUPTED, TERMINATED, Output, Terminated
+from ._output import INTERRUPTED, TERMINATED, Output, Terminated, emit
 from ._progress import Progress
 
 if TYPE_CHECKING:
@@ -118,9 +118,7 @@ def _outline(pipeline: Pipeline) -> str:
 def _conclude(pipeline: Pipeline, report: Report, output: Output, wishes: Wishes) -> int:
     output.say(_summary(pipeline, report))
     if output.json:
-        import click
-
-        click.echo(report.to_json(), nl=False)
+        emit(report.to_json().rstrip("\n"))
     problems = "; ".join(report.problems())
     if not problems:
         return 0

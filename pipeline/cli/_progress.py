@@ -49,7 +49,7 @@ class Progress:
         self._snapshot: dict[str, Any] = {}
 
     def __enter__(self) -> Progress:
-        if not self._output.quiet and sys.stderr.isatty():
+        if not self._output.quiet and sys.stderr is not None and sys.stderr.isatty():
             self._open()
         return self
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from giving import STAGES, Command
 
+# A picture of one pixel.
+PIXEL = b"P6 1 1 255\n\0\0\0"
 PUSH = "version: 1\nstages:\n  - appsrc: {width: 8, height: 8}\n  - 'null'\n"
 
 
@@ -155,6 +157,32 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("filters list >&-", 0, ""),
+        ("run p.yaml 2>&-", 0, ""),
+        ("filters list >/dev/full", 1, "cannot write to standard output: No space left on device"),
+        ("run p.yaml -q --json >/dev/full", 1, "cannot write to standard output: No space left"),
+        ("analyze pixel.ppm -q -o - >&-", 1, "tracks_file: standard output is closed"),
+    ],
+)
+def test_an_output_that_takes_nothing_is_named(command: str, code: int, words: str, folder: Path):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    (folder / "pixel.ppm").write_bytes(PIXEL)
+    done = subprocess.run(
+        f"{sys.executable} {STAGES} {command}",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith(f"vidfilter: error: {words}" if words else "")
+    assert len(done.stderr.splitlines()) == bool(words)
+
+
 def test_a_terminal_shows_progress_and_in_the_end_only_the_summary(folder: Path):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
