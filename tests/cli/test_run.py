@@ -128,7 +128,7 @@ def test_graph_shows_every_link_and_writes_nothing(folder: Path, vidfilter: Comm
     (folder / "tee.yaml").write_text(
         "version: 1\nstages:\n- k-source\n- tee:\n  - [k-fault, k-file: a]\n  - ['null']\n"
     )
-    caps = "yuv420p 16x16 100 fps bt709 limited; 4 frames, blocks when full"
+    caps = "yuv420p 16x16 100 fps bt709 limited; 8 frames, blocks when full"
     assert vidfilter("graph", "tee.yaml").out.splitlines() == [
         "k-source",
         f"  +- {caps}",
