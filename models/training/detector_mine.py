@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from .detector_data import Sample
 
 LONG_SIDE = 384
-WEAK, SURE, VERY_SURE = 0.4, 0.6, 0.72
+WEAK, SURE, VERY_SURE = 0.2, 0.6, 0.72
+PRESENT = 0.5  # to the landmark network
 CROWD = 4  # boxed faces from which on others are likely forgotten
 APART_IOU, SAME_IOU = 0.3, 0.4
 SMALLEST_PX = 20.0  # faces below may be missed
@@ -43,7 +44,7 @@ def unsure_places(sample: Sample, detector: FaceDetector, landmarks: LandmarkMod
         likely = score > VERY_SURE or (score > SURE and len(sample.boxes) >= CROWD)
         if not likely:
             crop = landmarks.first_crop(box, found.keypoints_px[row])
-            likely = bool(landmarks.run(sample.luma, [crop]).presence[0] > WEAK)
+            likely = bool(landmarks.run(sample.luma, [crop]).presence[0] > PRESENT)
         if likely:
             places.append([round(float(v), 1) for v in box])
     return places
