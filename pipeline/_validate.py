@@ -13,6 +13,7 @@ from ._draft import Draft, DraftStage, DraftTee, walk
 from ._properties import properties
 from ._yaml import Node, refuse
 from .errors import RegistryError
+from .outputs import part_path
 from .registry import stage_class, stage_names, unknown
 from .spec import Leaky, Position, QueueSpec, StageSpec, TeeSpec
 from .stage import Sink, Source
@@ -121,8 +122,7 @@ def _check_outputs(draft: Draft) -> None:
         if node is None or not isinstance(node.value, str) or not issubclass(resolve(stage), Sink):
             continue
         path = os.path.abspath(node.value)  # noqa: PTH100 - takes any text
-        root, extension = os.path.splitext(path)  # noqa: PTH122
-        for name in (path, f"{root}.part{extension}"):
+        for name in (path, str(part_path(path))):
             other = taken.setdefault(name, stage)
             if other is not stage:
                 text = f"{stage.id} would write the same file as {other.id}; give it another path"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -97,7 +98,8 @@ class Builder:
             raise ConfigError(f"{self._spec.where}: {first.id} is no source, but comes first")
         _check_ends(self._spec.stages, self._spec.where)
         describe = getattr(source.stage, "describe", None)
-        self._hints = describe() if describe else {}
+        taken = [path for stage in walk(self._spec.stages) for path in _paths(stage.properties)]
+        self._hints = {**(describe() if describe else {}), "taken": taken}
         resolved = [self._resolve(item, source) for item in rest]
         self._has_lossless = any(_lossless(item) for item in walk(resolved))
         caps = self._open(source, source.stage)
@@ -124,6 +126,7 @@ class Builder:
             return item
         choice: Resolution = resolve(_params(cls, item), self._hints)
         source.info(choice.reason)
+        self._hints["taken"] += _paths(choice.properties)
         self._complete(source, choice.source_properties)
         return StageSpec(choice.name, item.id, choice.properties, item.queue, item.where)
 
@@ -183,6 +186,11 @@ class Builder:
         node.inbox = _queue(node.spec.queue, leaky, _LIVE_QUEUE if caps.live else usual)
         upstream.outs.append(node)
         self._links.append(Link(upstream.id, node.id, caps, node.inbox))
+
+
+def _paths(properties: dict[str, Any]) -> list[str | Path]:
+    path = properties.get("path")
+    return [path] if isinstance(path, (str, Path)) else []
 
 
 def _check_ends(stages: Sequence[StageSpec | TeeSpec], where: str) -> None:

@@ -12,6 +12,7 @@ import av
 from av.codec.context import Flags, ThreadType
 
 from ..pipeline.errors import EncodeError
+from ..pipeline.outputs import part_path
 from ._colour import MATRIX_CODES, PRIMARY_CODES, RANGE_CODES, TRANSFER_CODES, UNSPECIFIED
 from ._media import open_output
 from ._planes import FULL_RANGE, picture_of
@@ -44,11 +45,6 @@ class Encoding:
     codec: str
     options: dict[str, str]
     key_interval_s: float
-
-
-def part_path(path: Path) -> Path:
-    """Return the name that `path` has until it is whole: `out.part.mp4` for `out.mp4`."""
-    return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
 def open_encoder(

@@ -17,10 +17,11 @@ from pydantic import Field, model_validator
 from ..pipeline import stage
 from ..pipeline.caps import WORKING_FORMATS
 from ..pipeline.errors import EncodeError, MediaError
+from ..pipeline.outputs import part_path
 from ..pipeline.registry import register_stage
 from ._formats import VIDEO_CODECS, codec_of, container_of, encoder_options
 from ._geometry import letterbox
-from ._mux import Encoding, Writer, encoder_time_base, part_path
+from ._mux import Encoding, Writer, encoder_time_base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

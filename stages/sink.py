@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -10,11 +11,12 @@ from pydantic import Field
 
 from ..pipeline import stage
 from ..pipeline.errors import DeviceError
+from ..pipeline.outputs import part_path
 from ..pipeline.registry import register_stage
 from ..pipeline.stage import Resolution
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ..pipeline.frame import Frame
 
@@ -45,7 +47,8 @@ class AutoSink(stage.Sink):
     @classmethod
     def resolve(cls, params: AutoSink.Params, hints: Mapping[str, Any]) -> Resolution:
         """Return what to use instead; `hints["source"]` is camera, test, file, image, ...;
-        `hints["duration"]` is the source's own limit in seconds, where it has one.
+        `hints["duration"]` is the source's own limit in seconds, where it has one, and
+        `hints["taken"]` the paths of other stages.
 
         A new file is free at the time of asking. Raises DeviceError where only a recording of a
         camera is left that nobody asked for.
@@ -76,7 +79,7 @@ class AutoSink(stage.Sink):
 
 
 def _new_file(params: AutoSink.Params, hints: Mapping[str, Any], why: str) -> Resolution:
-    path = free_path()
+    path = free_path(hints.get("taken", ()))
     if hints.get("source") != "test":
         return Resolution("file", {"path": path}, f"writing {path}, {why}")
     length_s = hints.get("duration") or params.duration
@@ -84,11 +87,12 @@ def _new_file(params: AutoSink.Params, hints: Mapping[str, Any], why: str) -> Re
     return Resolution("file", {"path": path}, reason, {"duration": params.duration})
 
 
-def free_path(folder: Path | None = None) -> str:
-    """Return the first `vidfilter-NNN.mp4` that neither exists nor is being written."""
-    folder = folder or Path()
+def free_path(taken: Iterable[str | Path] = ()) -> str:
+    """Return the first `vidfilter-NNN.mp4` that is not `taken`, there or being written."""
+    others = {os.path.abspath(path) for path in taken}  # noqa: PTH100 - takes any text
     for number in count(1):
-        path = folder / f"vidfilter-{number:03d}.mp4"
-        if not path.exists() and not path.with_name(f"{path.stem}.part.mp4").exists():
-            return str(path)
+        path = Path(f"vidfilter-{number:03d}.mp4")
+        if str(path.absolute()) in others or path.exists() or part_path(path).exists():
+            continue
+        return str(path)
     raise AssertionError  # numbers do not end

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ..pipeline import stage
 from ..pipeline.errors import EncodeError
+from ..pipeline.outputs import part_path
 from ..pipeline.registry import register_stage
 from . import _track_rows
 
@@ -60,7 +61,7 @@ class TracksFile(stage.Sink):
             return caps
         with self._guarded():
             self._check_place(path)
-            part = _part(path)
+            part = part_path(path)
             self._placeholder = not part.exists()
             # Appending spares a part that is the input itself, until the first frame tells.
             self._stream = part.open("a", encoding="utf-8", newline="\n")
@@ -71,7 +72,7 @@ class TracksFile(stage.Sink):
             raise EncodeError(f"{path} is a folder: give the name of a file to write")
         if not path.parent.is_dir():
             raise EncodeError(f"folder {path.parent} does not exist: create it first")
-        for written in (path, _track_rows.meta_path(path), _part(path)):
+        for written in (path, _track_rows.meta_path(path), part_path(path)):
             if written.exists() and not self.params.overwrite:
                 raise EncodeError(f"{written} exists already: --overwrite replaces it")
 
@@ -94,7 +95,7 @@ class TracksFile(stage.Sink):
         source, path = _track_rows.source_of(frame), self._path
         if source is None or path is None:
             return
-        for written in (path, _track_rows.meta_path(path), _part(path)):
+        for written in (path, _track_rows.meta_path(path), part_path(path)):
             same = False
             # The error below is an OSError too: raised in here it would be swallowed.
             with suppress(OSError):
@@ -117,7 +118,7 @@ class TracksFile(stage.Sink):
             self._stream.close()
             self._stream = None
             part.replace(meta)
-            _part(path).replace(path)
+            part_path(path).replace(path)
 
     def stop(self) -> None:
         """Close the file; one that is not whole keeps its part name."""
@@ -127,7 +128,7 @@ class TracksFile(stage.Sink):
         with suppress(OSError):
             stream.close()
         if self._meta is None and self._placeholder and self._path is not None:
-            _part(self._path).unlink(missing_ok=True)
+            part_path(self._path).unlink(missing_ok=True)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -138,10 +139,6 @@ class TracksFile(stage.Sink):
         except OSError as error:
             reason = error.strerror or error
             raise EncodeError(f"cannot write {self.params.path}: {reason}") from error
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
 def _facts(frame: Frame) -> dict[str, Any]:

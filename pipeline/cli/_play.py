@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..builder import walk
 from ..bus import Kind, Message
 from ..errors import ConfigError, MediaError
+from ..outputs import part_path
 from ..runner import Pipeline, State
 from ._output import INTERRUPTED, TERMINATED, Output, Terminated, emit
 from ._progress import Progress
@@ -147,21 +148,21 @@ def _paths(pipeline: Pipeline) -> list[Path]:
 
 
 def _outputs(pipeline: Pipeline) -> list[str]:
-    return [str(path) for path in _paths(pipeline) if _exists(path) and not _exists(_part(path))]
+    return [
+        str(path) for path in _paths(pipeline) if _exists(path) and not _exists(part_path(path))
+    ]
 
 
 def _parts(pipeline: Pipeline) -> list[str]:
-    return [f"{_part(path)} (incomplete)" for path in _paths(pipeline) if _exists(_part(path))]
+    return [
+        f"{part_path(path)} (incomplete)" for path in _paths(pipeline) if _exists(part_path(path))
+    ]
 
 
 def _exists(path: Path) -> bool:
     with contextlib.suppress(OSError):  # such as a name that is too long
         return path.exists()
     return False
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
 def _say_what_is_left(pipeline: Pipeline, output: Output) -> None:

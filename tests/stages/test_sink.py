@@ -4,6 +4,8 @@ import pytest
 
 from vidfilter.pipeline.errors import DeviceError
 from vidfilter.pipeline.registry import stage_class
+from vidfilter.pipeline.runner import Pipeline
+from vidfilter.pipeline.spec import PipelineSpec, StageSpec, TeeSpec
 
 
 def resolve(source, **properties):
@@ -67,6 +69,19 @@ def test_existing_and_half_written_files_are_left_alone(no_screen, here):
     (here / "vidfilter-001.mp4").touch()
     (here / "vidfilter-002.part.mp4").touch()
     assert resolve("test").properties == {"path": "vidfilter-003.mp4"}
+
+
+def test_every_branch_of_a_tee_gets_a_file_of_its_own(no_screen, here):
+    sinks = (
+        StageSpec("sink", "one"),
+        StageSpec("file", "two", {"path": "vidfilter-002.mp4"}),
+        StageSpec("sink", "three", {"kind": "file"}),
+    )
+    source = StageSpec("capture", "capture", {"source": "test", "duration": 0.1})
+    Pipeline(PipelineSpec((source, TeeSpec(tuple((sink,) for sink in sinks))))).run()
+    assert sorted(path.name for path in here.iterdir()) == [
+        f"vidfilter-{number:03d}.mp4" for number in (1, 2, 3)
+    ]
 
 
 def test_camera_is_recorded_only_when_asked(no_screen, here):
