@@ -32,6 +32,14 @@ class Shared:
         self.realtime = False
         self.clocks: list[Clock] = []
 
+    def pause(self, paused: bool | None = None) -> None:
+        """Hold the source, or let it go on; toggles by default."""
+        if paused is None:
+            paused = self.running.is_set()
+        for clock in self.clocks:
+            clock.pause() if paused else clock.resume()
+        self.running.clear() if paused else self.running.set()
+
 
 class StageContext:
     """One stage with its place in the pipeline and its counters; see `stage.Context`."""

@@ -89,10 +89,10 @@ class Ending:
         active = [node for node in self.nodes if not node.ended and not node.finishing]
         stuck = [node for node in active if node.busy_s() > STUCK_AFTER_STOP_S]
         if stuck and since_s > STUCK_AFTER_STOP_S:
-            self.fail(_stall(stuck[0], "did not react to the stop"))
+            self.fail(stall(stuck[0], "did not react to the stop"))
         elif active and since_s > DRAIN_LIMIT_S:
             busiest = max(active, key=Node.busy_s)
-            self.fail(_stall(busiest, f"was still draining {DRAIN_LIMIT_S:g} s after the stop"))
+            self.fail(stall(busiest, f"was still draining {DRAIN_LIMIT_S:g} s after the stop"))
 
     def watch(self) -> None:
         """The watchdog: nobody may stay inside one call for longer than the stall timeout."""
@@ -103,7 +103,7 @@ class Ending:
             elif node.finishing:
                 limit = max(limit, FINISH_LIMIT_S)
             if not node.ended and node.busy_s() > limit and self._aborted_at is None:
-                self.fail(_stall(node, f"made no progress for {limit:g} s"))
+                self.fail(stall(node, f"made no progress for {limit:g} s"))
 
     # The end
 
@@ -169,7 +169,7 @@ class Ending:
         self._stop_each(mine)
         stuck = next((n for n in others if n.thread is helper and helper.is_alive()), None)
         if stuck is not None:
-            self.remember(_stall(stuck, f"did not stop within {limit_s:g} s"))
+            self.remember(stall(stuck, f"did not stop within {limit_s:g} s"))
 
     def _stop_each(self, nodes: list[Node]) -> None:
         for node in nodes:
@@ -198,6 +198,7 @@ def _caused_by(cause: BaseException, error: StageError) -> StageError:
     return error
 
 
-def _stall(node: Node, what: str) -> StallError:
+def stall(node: Node, what: str) -> StallError:
+    """Return the error that names the stage which hangs, with where it stands."""
     text = f"stage {node.id} {what}"
     return StallError(text, stage=node.id, stack=node.stack())

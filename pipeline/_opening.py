@@ -6,8 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from ._ending import STUCK_AFTER_STOP_S
-from .errors import StallError
+from ._ending import STUCK_AFTER_STOP_S, stall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +54,5 @@ def _wait_for(
             give_up = min(give_up, time.monotonic() + STUCK_AFTER_STOP_S)
             what = "did not react to the stop"
         if time.monotonic() > give_up:
-            text = f"stage {node.id} {what}"
-            raise StallError(text, stage=node.id, stack=node.stack())
+            raise stall(node, what)
         thread.join(_LOOK_S)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _facts
 from ._ending import Ending, blame
+from ._messages import Messages
 from ._opening import aside
 from .bounded_queue import Reconfigure
 from .builder import Builder, Graph
@@ -50,13 +51,11 @@ class Pipeline:
     def __init__(self, spec: PipelineSpec) -> None:
         self.spec = spec
         self.state = State.NULL
-        self._bus = Bus()
-        self._shared = Shared(self._bus)
+        self._shared = Shared(Bus())
         self._graph: Graph | None = None
-        self._on_message: Callable[[Message], None] | None = None
         self._ending = Ending(spec, self._shared)
+        self._messages = Messages(self._shared, self._ending)
         self._started_at = 0.0
-        self._warnings: list[str] = []
         self._supervisor: threading.Thread | None = None
 
     @classmethod
@@ -96,7 +95,7 @@ class Pipeline:
         """
         if self.state not in (State.NULL, State.READY):
             raise StageError("a pipeline runs once: make another one")
-        self._on_message = on_message
+        self._messages.listener = on_message
         try:
             graph = self.prepare()
             self._start_stages(graph)
@@ -107,7 +106,7 @@ class Pipeline:
             if not isinstance(error, Exception):
                 raise
         finally:
-            self._ending.shut_down(self._drain_bus)
+            self._ending.shut_down(self._messages.drain)
         self._raise_error()
         return self.report()
 
@@ -117,12 +116,7 @@ class Pipeline:
 
     def pause(self, paused: bool | None = None) -> None:
         """Hold the source, or let it go on; toggles by default."""
-        running = self._shared.running
-        if paused is None:
-            paused = running.is_set()
-        for clock in self._shared.clocks:
-            clock.pause() if paused else clock.resume()
-        running.clear() if paused else running.set()
+        self._shared.pause(paused)
 
     def set_property(self, stage_id: str, name: str, value: Any) -> None:
         """Change a property while running; applied between two frames."""
@@ -180,7 +174,7 @@ class Pipeline:
         try:
             self.run()
         except Exception as error:
-            self._ending.error = self._ending.error or error
+            self._ending.remember(error)
 
     # Facts
 
@@ -207,7 +201,7 @@ class Pipeline:
 
     def report(self) -> Report:
         """Return what happened so far: per stage, and the fate of each frame per sink."""
-        return _facts.report(self._graph, self._ending, self._started_at, self._warnings)
+        return _facts.report(self._graph, self._ending, self._started_at, self._messages.warnings)
 
     def snapshot(self) -> dict[str, Any]:
         """Return live figures for a progress display; cheap."""
@@ -234,48 +228,16 @@ class Pipeline:
         pumped = [n.stage for n in graph.sinks if n.stage.needs_main_thread]  # type: ignore[attr-defined]
         tick_s = 0.008 if pumped else 0.05
         while not self._ending.over:
-            message = self._bus.get(tick_s)
-            if message is not None:
-                self._dispatch(message)
+            self._messages.handle(tick_s)
             for sink in pumped:
                 sink.pump()  # type: ignore[attr-defined]
             self._ending.obey()
             self._ending.watch()
         self._set_state(State.EOS)
 
-    def _dispatch(self, message: Message) -> None:
-        match message.kind:
-            case Kind.ERROR:
-                self._ending.fail(blame(message))
-            case Kind.WARNING if message.text in self._warnings:
-                return
-            case Kind.WARNING:
-                self._warnings.append(message.text)
-            case Kind.REQUEST:
-                self._grant(message)
-        if self._on_message is not None:
-            self._on_message(message)
-
-    def _grant(self, message: Message) -> None:
-        match message.text:
-            case "quit":
-                self.stop(drain=True)
-            case "pause":
-                self.pause(message.value)
-            case "fail":
-                self._ending.remember(blame(message))
-            case action:
-                for node in self._nodes:
-                    if action in node.stage.actions and node.inbox is not None:
-                        node.inbox.put_control(Reconfigure(action, message.value))
-
-    def _drain_bus(self) -> None:
-        while (message := self._bus.get(0)) is not None:
-            self._dispatch(message)
-
     def _set_state(self, state: State) -> None:
         self.state = state
-        self._bus.post(Message(Kind.STATE, "pipeline", state.name, state))
+        self._shared.bus.post(Message(Kind.STATE, "pipeline", state.name, state))
 
 
 @contextmanager
