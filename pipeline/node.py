@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
 import traceback
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ._context import Shared, StageContext
+from ._scheduling import take_turns
 from .bounded_queue import Reconfigure
 from .bus import Kind, Message
 from .errors import EndOfStream, Flushing
@@ -103,7 +102,7 @@ class Node(StageContext):
         keeps = isinstance(self.stage, Transform) and self.stage.keeps_pictures
         self._shares = keeps or len(self.outs) > 1  # others may look at what we pass on
         if not self.shared.realtime:
-            _take_turns()
+            take_turns()
         try:
             self._loop()
             # Only a clean end is an end of stream: after an error the sinks must not finish.
@@ -215,14 +214,3 @@ class Node(StageContext):
         self.busy_since = None
         if count and since is not None:
             self.histogram.add(time.monotonic_ns() - since)
-
-
-def _take_turns() -> None:
-    """Have this thread, and those it starts, not interrupt others when they wake (Linux).
-
-    Otherwise stages would interrupt each other, and the encoder, in the middle of a frame and find
-    the caches full of each other's things. Live pipelines are woken at once.
-    """
-    with suppress(AttributeError, OSError):  # another system, or not allowed here
-        if os.sched_getscheduler(0) == os.SCHED_OTHER:
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from contextlib import contextmanager
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from . import _facts
 from ._ending import Ending, blame
 from ._messages import Messages
 from ._opening import aside
+from ._scheduling import eager_switching
 from .bounded_queue import Reconfigure
 from .builder import Builder, Graph
 from .bus import Bus, Kind, Message
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
     from .frame import Frame
     from .ledger import Report
-
-SWITCH_INTERVAL_S = 0.0005
 
 
 class State(Enum):
@@ -99,7 +96,7 @@ class Pipeline:
         try:
             graph = self.prepare()
             self._start_stages(graph)
-            with _eager_switching():
+            with eager_switching():
                 self._play(graph)
         except BaseException as error:
             self._ending.fail(error)
@@ -238,21 +235,6 @@ class Pipeline:
     def _set_state(self, state: State) -> None:
         self.state = state
         self._shared.bus.post(Message(Kind.STATE, "pipeline", state.name, state))
-
-
-@contextmanager
-def _eager_switching() -> Iterator[None]:
-    """Let a waiting thread have the interpreter sooner than after Python's 5 ms.
-
-    Stages spend their time in native code that lets go of it, and need it back for a moment only;
-    with 0.5 ms a whole pipeline was measured to run a tenth faster.
-    """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, SWITCH_INTERVAL_S))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def _properties(name: str, value: Any) -> dict[str, Any]:
