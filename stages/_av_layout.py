@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,11 +34,10 @@ class Layout:
     av_format: str
     plan: Plan
     orientation: Orientation
-    _is_upright: bool = field(init=False)
 
-    def __post_init__(self) -> None:
-        whole = (even(self.width), even(self.height)) == (self.width, self.height)
-        object.__setattr__(self, "_is_upright", whole and not self.orientation)
+    @property
+    def _fits_as_is(self) -> bool:
+        return not (self.orientation or self.width % 2 or self.height % 2)
 
     def fits(self, picture: av.VideoFrame) -> bool:
         """Return whether `picture` is as the first one was."""
@@ -79,12 +78,9 @@ class Layout:
             planes = _with_neutral_chroma(planes_of(working, "gray")[0])
         else:
             planes = planes_of(working, caps.pixel_format, writable=own)
-            if self._is_upright:
-                return (
-                    planes,
-                    working,
-                    None if own else partial(claimed, working, caps.pixel_format),
-                )
+            if self._fits_as_is:
+                claim = None if own else partial(claimed, working, caps.pixel_format)
+                return planes, working, claim
         buffer, planes = fill(planes, caps, self.orientation)
         return planes, buffer, None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -162,8 +163,6 @@ def test_a_camera_that_is_lost_ends_the_frames_and_fails_the_run(
 def test_what_can_be_read_only_once_loses_its_sound_and_says_so(
     context: Any, tmp_path: Path
 ) -> None:
-    import os
-
     clip, pipe = write_clip(tmp_path / "clip.ts", audio=1), tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(clip.read_bytes()), daemon=True)
