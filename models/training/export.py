@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PARITY_PX = 0.02
 OPSET = 17
-DEFAULT_SIZE = 80  # of checkpoints that do not tell theirs
+DEFAULT_SIZE = 160  # of checkpoints that do not tell theirs
 DEFAULT_SCORE = 0.5
 
 

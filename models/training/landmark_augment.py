@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..crops import SIDE_PER_EXTENT, Crop, transform_points
 from ..topology import topology
 from .landmark_dataset import CACHE_SIZE, LANDMARKS, NEGATIVE, FaceCache
+from .landmark_occlude import Occluder
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Luma = NDArray[np.uint8]
 PRESENCE_UNKNOWN = -1.0
 IGNORED_SHIFT, LOST_SHIFT = 0.28, 0.5
+BEND = 0.05
 
 
 @dataclass(slots=True)
@@ -49,30 +51,37 @@ class Augmenter:
     size: int
     rng: Generator
     strength: float = 1.0
-    negatives: NDArray[np.intp] = field(init=False)
-    noise: NDArray[np.float32] = field(init=False)
+    occluder: Occluder = field(init=False)
 
     def __post_init__(self) -> None:
-        self.negatives = np.flatnonzero((self.faces.kind == NEGATIVE) & ~self.faces.held_out)
-        self.noise = self.rng.standard_normal(1 << 18).astype(np.float32)
+        self.occluder = Occluder(self.faces, self.rng)
 
     def draw(self, row: int) -> Example:
         """Return one random crop of the sample in `row`."""
         kind = int(self.faces.kind[row])
         points = {key: values[row] for key, values in self.faces.points.items()}
         crop, presence = self._crop(row, kind, points)
-        matrix = crop.to_crop(self.size)
+        matrix = self._bent(crop.to_crop(self.size))
         if self.rng.random() < 0.5:
             matrix = np.diag([-1.0, 1.0]) @ matrix + [[0, 0, self.size - 1], [0, 0, 0]]
             points = {key: values[topology(key).flip] for key, values in points.items()}
         points = {key: transform_points(matrix, values) for key, values in points.items()}
         image = self._warp(self.faces.images[row], matrix)
         if kind == LANDMARKS and self._often(0.25):
-            presence = self._occlude(image, points["ibug68"], presence)
+            presence = self.occluder.cover(image, points["ibug68"], presence)
         image = self._degrade(image)
         if presence == 0.0:
             points = {key: np.full_like(values, np.nan) for key, values in points.items()}
         return Example(image, points, presence)
+
+    def _bent(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Stretch and shear about the crop's middle: other faces from the same photo."""
+        middle = (self.size - 1) / 2
+        stretch, shear = BEND * self.strength * self.rng.standard_normal(2)
+        bend = np.array([[np.exp(stretch), shear], [0.0, np.exp(-stretch)]])
+        bent = bend @ matrix
+        bent[:, 2] += middle - bend.sum(axis=1) * middle
+        return bent
 
     def _crop(self, row: int, kind: int, points: dict[str, Points]) -> tuple[Crop, float]:
         rng = self.rng
@@ -118,89 +127,17 @@ class Augmenter:
         )
         return np.asarray(crop, dtype=np.uint8)
 
-    def _occlude(self, image: Luma, points: Points, presence: float) -> float:
-        """Cover part of the face in place; returns the presence that is left."""
-        if np.isnan(points[0, 0]):
-            low, high = 0.2 * self.size, 0.8 * self.size
-            points = self.rng.uniform(low, high, (68, 2)).astype(np.float32)
-        draw, extent = self.rng.random(), float(np.ptp(points, axis=0).max())
-        if draw < 0.12:
-            self._glasses(image, points)
-        elif draw < 0.24:
-            nose = points[[29]] + self.rng.normal(0, 2, (1, 2)).astype(np.float32)
-            self._fill(image, [np.concatenate((points[2:15], nose))])
-        elif draw < 0.32:
-            self._hat(image, points, extent)
-        elif draw < 0.4:
-            square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-            self._fill(image, [points.mean(axis=0) + 0.75 * extent * square])
-            return 0.0
-        else:
-            for _ in range(int(self.rng.integers(1, 3))):
-                self._fill(image, self._blob(points, extent))
-        return presence
-
-    def _blob(self, points: Points, extent: float) -> list[NDArray[np.floating]]:
-        """A random smooth polygon or a bunch of finger-like bars near a random point."""
-        rng = self.rng
-        centre = points[rng.integers(len(points))] + rng.normal(0, 0.1 * extent, 2)
-        turn = rng.uniform(0, 2 * np.pi)
-        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        if rng.random() < 0.3:
-            length, width = extent * rng.uniform(0.3, 0.8), extent * rng.uniform(0.05, 0.1)
-            bar = np.array([[0, -width], [length, -width], [length, width], [0, width]])
-            step = np.array([0.0, 2.4 * width])
-            return [(bar + step * i) @ rotation.T + centre for i in range(int(rng.integers(2, 5)))]
-        angles = np.sort(rng.uniform(0, 2 * np.pi, 10))
-        radii = extent * rng.uniform(0.08, 0.28) * rng.uniform(0.7, 1.3, (10, 1))
-        circle = np.stack((np.cos(angles), np.sin(angles) * rng.uniform(0.4, 1.0)), axis=1)
-        return [(circle * radii) @ rotation.T + centre]
-
-    def _hat(self, image: Luma, points: Points, extent: float) -> None:
-        left, right = points[17], points[26]
-        up = points[[27]].mean(axis=0) - points[8]
-        up = up / max(float(np.linalg.norm(up)), 1e-3) * extent
-        rise = self.rng.uniform(0.0, 0.12)
-        across = (right - left) * 0.3
-        brim = [left - across + up * rise, right + across + up * rise]
-        self._fill(image, [np.array([*brim, brim[1] + up, brim[0] + up])])
-
-    def _glasses(self, image: Luma, points: Points) -> None:
-        """Draw frames, tinted lenses or a glare on both eyes."""
-        rng = self.rng
-        eyes = points[[36, 37, 38, 39, 40, 41]].mean(axis=0), points[42:48].mean(axis=0)
-        radius = float(np.linalg.norm(eyes[1] - eyes[0])) * rng.uniform(0.3, 0.46)
-        shade, overlay = float(rng.integers(0, 256)), image.copy()
-        thickness = int(rng.integers(1, 4)) if rng.random() < 0.6 else -1
-        axes = (max(1, round(radius)), max(1, round(radius * rng.uniform(0.6, 1.0))))
-        turn = float(np.degrees(np.arctan2(*(eyes[1] - eyes[0])[::-1])))
-        for eye in eyes:
-            centre = tuple(np.round(eye).astype(int).tolist())
-            cv2.ellipse(overlay, centre, axes, turn, 0, 360, shade, thickness)
-        opacity = rng.uniform(0.4, 1.0)
-        cv2.addWeighted(overlay, opacity, image, 1 - opacity, 0, dst=image)
-
-    def _fill(self, image: Luma, polygons: list[NDArray[np.floating]]) -> None:
-        mask = np.zeros_like(image)
-        cv2.fillPoly(mask, [np.round(p).astype(np.int32) for p in polygons], 255)
-        if self.rng.random() < 0.5 and len(self.negatives):
-            source = self.faces.images[self.rng.choice(self.negatives)]
-            x, y = self.rng.integers(0, CACHE_SIZE - self.size, 2)
-            paint = source[y : y + self.size, x : x + self.size]
-        else:
-            shade = self.rng.uniform(0, 255) + self.rng.uniform(0, 25) * self._noise(image.shape)
-            paint = np.clip(shade, 0, 255).astype(np.uint8)
-        cv2.copyTo(paint, mask, image)
-
     def _degrade(self, image: Luma) -> Luma:
         rng = self.rng
         if self._often(0.2):
-            image = self._shrink(image, int(np.exp(rng.uniform(np.log(16), np.log(72)))))
+            image = self._shrink(
+                image, int(self.size * np.exp(rng.uniform(np.log(0.2), np.log(0.9))))
+            )
         if self._often(0.12):
             image = self._blur(image)
         image = self._light(image)
         if self._often(0.3):
-            noisy = image + rng.uniform(1, 12) * self._noise(image.shape)
+            noisy = image + rng.uniform(1, 12) * self.occluder.grain(image.shape)
             image = np.clip(noisy, 0, 255).astype(np.uint8)
         if self._often(0.15):
             quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(8, 60))]
@@ -218,9 +155,9 @@ class Augmenter:
 
     def _blur(self, image: Luma) -> Luma:
         if self.rng.random() < 0.6:
-            blurred = cv2.GaussianBlur(image, (0, 0), self.rng.uniform(0.4, 1.8))
+            blurred = cv2.GaussianBlur(image, (0, 0), self.rng.uniform(0.005, 0.022) * self.size)
             return np.asarray(blurred, dtype=np.uint8)
-        length = int(self.rng.integers(3, 9))
+        length = int(self.size * self.rng.uniform(0.04, 0.11)) | 1
         kernel = np.zeros((length, length), dtype=np.float32)
         turn = self.rng.uniform(0, np.pi)
         middle, reach = (length - 1) / 2, length / 2 * np.array([np.cos(turn), np.sin(turn)])
@@ -245,11 +182,6 @@ class Augmenter:
 
     def _often(self, chance: float) -> bool:
         return bool(self.rng.random() < chance * self.strength)
-
-    def _noise(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        count = shape[0] * shape[1]
-        start = int(self.rng.integers(0, len(self.noise) - count))
-        return self.noise[start : start + count].reshape(shape)
 
 
 def tight_box(points: Points, angle: float) -> tuple[NDArray[np.float64], float]:

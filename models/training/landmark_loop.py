@@ -1,128 +1,32 @@
-"""The training loop of the landmark network: batches, schedule, averaging and checkpoints."""
+"""The training loop of the landmark network: schedule, averaging, checks and checkpoints."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ...pipeline.errors import WeightsError
 from ..metrics import Summary, face_errors, summarise
 from ..topology import topology
-from .landmark_augment import Augmenter, protocol_crop
-from .landmark_dataset import FACE, LANDMARKS, NEGATIVE, FaceCache, set_aside
+from .landmark_augment import protocol_crop
+from .landmark_batches import Settings, draw_batches, images_tensor, label_trust
+from .landmark_dataset import LANDMARKS, FaceCache, set_aside
 from .landmark_loss import Batch, batch_loss
 from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
+from .landmark_teach import load_taught, save_taught, taught
 from .landmark_transfer import with_inner_points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-SAMPLING = {"helen68": 3.0, "helen194_extra": 2.5, "afw68": 3.0, "ytf68": 0.4, "render": 0.4}
-TRUST = {"helen194_extra": 0.7, "ytf68": 0.5}
-FACE_SHARE, NEGATIVE_SHARE = 0.04, 0.10
 WARM_UP_STEPS = 300
-SMALL_SIZE = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """What holds up to the share `until` of a run; `strength` is how often crops are spoilt."""
-
-    until: float
-    small: bool
-    strength: float
-    sampling: Mapping[str, float]
-
-
-# Nothing in the network depends on the size, and small is faster: the full size comes later.
-# The video frames' points lie a little differently, so the sharper photos end the run.
-PHASES = (
-    Phase(0.45, True, 1.0, SAMPLING),
-    Phase(0.80, False, 0.6, SAMPLING),
-    Phase(math.inf, False, 0.4, SAMPLING | {"ytf68": 0.08}),
-)
-
-
-def phase_at(progress: float) -> Phase:
-    """Return what holds at a share of a run."""
-    return next(phase for phase in PHASES if progress < phase.until)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a run is made with.
-
-    `minutes` is the most it takes; it ends after `patience` checks in a row, one every
-    `check_every_s`, that found no smaller error on the faces set aside. `seed` fixes the first
-    weights and the random pictures.
-    """
-
-    minutes: float = 110.0
-    size: int = 80
-    batch: int = 64
-    rate: float = 3e-3
-    decay: float = 0.02
-    average: float = 0.999
-    seed: int = 0
-    patience: int = 10
-    save_every_s: float = 180.0
-    check_every_s: float = 480.0
-
-    def size_at(self, progress: float) -> int:
-        """Return the side of the training crops at a share of the run."""
-        return min(self.size, SMALL_SIZE) if phase_at(progress).small else self.size
-
-
-def draw_batches(
-    faces: FaceCache, settings: Settings, seed: int, progress: Callable[[], float]
-) -> Iterator[Batch]:
-    """Yield random training batches for ever; near the end they are spoilt less often."""
-    rng = np.random.default_rng(seed)
-    augmenter = Augmenter(faces, settings.size, rng)
-    shares = {phase.until: sampling(faces, phase.sampling) for phase in PHASES}
-    source = [name.split("/")[0] for name in faces.names]
-    trust = np.array([TRUST.get(name, 1.0) for name in source], dtype=np.float32)
-    while True:
-        phase = phase_at(progress())
-        augmenter.strength = phase.strength
-        augmenter.size = settings.size_at(progress())
-        rows = rng.choice(len(trust), settings.batch, p=shares[phase.until])
-        examples = [augmenter.draw(int(row)) for row in rows]
-        yield Batch(
-            images_tensor(np.stack([example.image for example in examples])),
-            {
-                key: torch.from_numpy(np.stack([example.points[key] for example in examples]))
-                for key in SCHEMES
-            },
-            torch.tensor([example.presence for example in examples], dtype=torch.float32),
-            torch.from_numpy(trust[rows]),
-        )
-
-
-def sampling(faces: FaceCache, weights: Mapping[str, float]) -> NDArray[np.float64]:
-    """Return the probability of each row by its source's weight; held-out rows have none."""
-    share = np.array([weights.get(name.split("/")[0], 1.0) for name in faces.names])
-    share[faces.held_out] = 0.0
-    for kind, part in ((FACE, FACE_SHARE), (NEGATIVE, NEGATIVE_SHARE)):
-        rows = (faces.kind == kind) & ~faces.held_out
-        share[faces.kind == kind] = 0.0
-        share[rows] = part * share[faces.kind == LANDMARKS].sum() / max(int(rows.sum()), 1)
-    return np.asarray(share / share.sum(), dtype=np.float64)
-
-
-def images_tensor(images: NDArray[np.uint8]) -> Tensor:
-    """Return luma crops (N, S, S) as the float batch that the network takes."""
-    tensor = torch.from_numpy(images).float()[:, None]
-    return tensor.contiguous(memory_format=torch.channels_last)
+TEACH_AT = 0.35  # of a run: by then a network labels well enough what nobody labelled
 
 
 def channels_last(net: LandmarkNet) -> LandmarkNet:
@@ -135,6 +39,7 @@ class Run:
 
     def __init__(self, folder: Path, faces: FaceCache, settings: Settings) -> None:
         self.folder, self.faces, self.settings = folder, with_inner_points(faces), settings
+        self.trust = label_trust(self.faces)
         self.aside = set_aside(faces)
         torch.manual_seed(settings.seed)
         self.net = channels_last(LandmarkNet())
@@ -174,15 +79,16 @@ class Run:
     def train(self, report: Callable[[str], None]) -> None:
         """Train until the minutes are over or nothing is gained; saves and checks on the way."""
         end_s = self.settings.minutes * 60
-        seed = self.settings.seed + self.step
-        seen = replace(self.faces, held_out=self.faces.held_out | self.aside)
-        batches = draw_batches(seen, self.settings, seed, lambda: self.trained_s / end_s)
+        batches, complete = self._batches(), False
         saved_s = checked_s = self.trained_s
         errors: dict[str, float] = {}
         self.net.train()
         while self.trained_s < end_s and self.idle < self.settings.patience:
+            if not complete and self._progress() >= TEACH_AT:
+                self._teach(report)
+                batches, complete = self._batches(), True
             start_s = time.monotonic()
-            parts = self._update(next(batches), self.trained_s / end_s)
+            parts = self._update(next(batches), self._progress())
             self.trained_s += time.monotonic() - start_s
             for key, value in parts.items():
                 errors[key] = 0.99 * errors.get(key, value) + 0.01 * value
@@ -191,7 +97,7 @@ class Run:
                 report(f"step {self.step} minute {self.trained_s / 60:.1f} {text}")
             if self.trained_s - checked_s > self.settings.check_every_s:
                 checked_s = self.trained_s
-                report(self.check(self.settings.size_at(self.trained_s / end_s)))
+                report(self.check(self.settings.size_at(self._progress())))
             if self.trained_s - saved_s > self.settings.save_every_s:
                 self.save()
                 saved_s = self.trained_s
@@ -199,6 +105,27 @@ class Run:
             report(f"stopped early: {self.idle} checks without a gain")
         self.save()
         report(self._errors(self.settings.size))
+
+    def _progress(self) -> float:
+        return self.trained_s / (self.settings.minutes * 60)
+
+    def _seen(self) -> FaceCache:
+        """Return the faces with those set aside held out as well."""
+        return replace(self.faces, held_out=self.faces.held_out | self.aside)
+
+    def _batches(self) -> Iterator[Batch]:
+        seed = self.settings.seed + self.step
+        return draw_batches(self._seen(), self.trust, self.settings, seed, self._progress)
+
+    def _teach(self, report: Callable[[str], None]) -> None:
+        """Let the averaged network label what nobody labelled, once in a run."""
+        path = self.folder / "taught.npz"
+        found = load_taught(path, self.faces)
+        if found is None:
+            report("labelling faces that nobody labelled")
+            found = taught(self._seen(), channels_last(self.averaged()), self.settings.size)
+            save_taught(path, found)
+        self.faces = replace(found, held_out=self.faces.held_out)
 
     def _update(self, batch: Batch, progress: float) -> dict[str, float]:
         warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)

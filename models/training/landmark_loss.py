@@ -11,19 +11,19 @@ from torch.nn import functional
 
 from .landmark_network import SCHEMES, STRIDE, LandmarkNet, heat_maps
 
-WING_WIDTH, WING_CURVE = 6.0, 1.5
+WING_WIDTH, WING_CURVE, WING_SHARE = 12.0, 3.0, 0.5
 TARGET_SIGMA = 1.0
 HEAT_WEIGHT, SPREAD_WEIGHT, PRESENCE_WEIGHT = 0.5, 0.05, 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Crops (N, 1, S, S), points per scheme (N, K, 2) with NaN, presence (N,), weight (N,)."""
+    """Crops (N, 1, S, S), presence (N,); per scheme points (N, K, 2) with NaN and weight (N,)."""
 
     images: Tensor
     points: dict[str, Tensor]
     presence: Tensor
-    weight: Tensor
+    weight: dict[str, Tensor]
 
 
 def batch_loss(net: LandmarkNet, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -42,7 +42,7 @@ def batch_loss(net: LandmarkNet, batch: Batch) -> tuple[Tensor, dict[str, float]
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = heat_maps(net.maps[scheme], maps[rows])
         spread = net.spread[scheme](pooled[rows])
-        loss, error = points_loss(logits, spread, truth[rows], batch.weight[rows], size)
+        loss, error = points_loss(logits, spread, truth[rows], batch.weight[scheme][rows], size)
         total = total + loss * (len(rows) / len(truth))
         parts[scheme] = error
     return total, parts
@@ -116,7 +116,9 @@ def wing(miss: Tensor) -> Tensor:
     size = miss.abs()
     near = WING_WIDTH * torch.log1p(size / WING_CURVE)
     offset = WING_WIDTH - WING_WIDTH * torch.log1p(torch.tensor(WING_WIDTH / WING_CURVE))
-    return torch.where(size < WING_WIDTH, near, size - offset) * (WING_CURVE / WING_WIDTH)
+    return torch.where(size < WING_WIDTH, near, size - offset) * (
+        WING_SHARE * WING_CURVE / WING_WIDTH
+    )
 
 
 def wing_slope(miss: Tensor) -> Tensor:
@@ -124,7 +126,7 @@ def wing_slope(miss: Tensor) -> Tensor:
     size = miss.abs()
     near = WING_WIDTH / (WING_CURVE + size)
     slope = torch.where(size < WING_WIDTH, near, torch.ones_like(size))
-    return slope * miss.sign() * (WING_CURVE / WING_WIDTH)
+    return slope * miss.sign() * (WING_SHARE * WING_CURVE / WING_WIDTH)
 
 
 def _centres(length: int) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SCHEMES = {"ibug68": 68, "helen194": 194}
-STRIDE = 4
+STRIDE = 8
 
 
 class ConvUnit(nn.Sequential):
@@ -15,7 +15,7 @@ class ConvUnit(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> None:
         super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 3, bias=False),
             nn.BatchNorm2d(outputs),
             nn.ReLU(inplace=True),
         )
@@ -49,10 +49,11 @@ class Separable(nn.Sequential):
 class LandmarkNet(nn.Module):
     """Find face points in a luma crop.
 
-    Input (N, 1, S, S) float in 0..255, S a multiple of 16. A pyramid of dense convolutions ends
-    in heat maps at stride 4; their soft-argmax gives coordinates (Sun et al. 2018, integral
-    regression). Any S works; the size used in training works best. Widths are multiples of 16,
-    the block of ONNX Runtime's kernels: others cost as much as the next multiple.
+    Input (N, 1, S, S) float in 0..255, S a multiple of 32. A wide first layer quarters it, which
+    costs little and sees all detail; a pyramid of dense convolutions ends in heat maps at stride
+    8, whose soft-argmax gives coordinates (Sun et al. 2018, integral regression). Any S works;
+    the size used in training works best. Widths are multiples of 16, the block of ONNX Runtime's
+    kernels: others cost as much as the next multiple.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class LandmarkNet(nn.Module):
     ) -> None:
         super().__init__()
         w0, w1, w2, w3 = widths
-        self.stem = nn.Sequential(ConvUnit(1, w0, 2), ConvUnit(w0, w1, 2))
+        self.stem = nn.Sequential(ConvUnit(1, w0, 4, 6), ConvUnit(w0, w1, 2))
         self.stage1 = Residual(w1)
         self.stage2 = nn.Sequential(ConvUnit(w1, w2, 2), Residual(w2))
         self.stage3 = nn.Sequential(ConvUnit(w2, w3, 2), Residual(w3))

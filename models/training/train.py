@@ -14,6 +14,7 @@ from . import (
     detector_data,
     detector_mine,
     detector_train,
+    landmark_batches,
     landmark_dataset,
     landmark_loop,
     landmark_mine,
@@ -112,7 +113,7 @@ class _WatchedLandmarks(landmark_loop.Run):
 def _landmarks(
     options: Options, say: Callable[[str], None], progress: Callable[[float], None]
 ) -> dict[str, Any]:
-    settings = replace(landmark_loop.Settings(seed=options.seed), **_given(options, "size"))
+    settings = replace(landmark_batches.Settings(seed=options.seed), **_given(options, "size"))
     checkpoint = options.out / "last.pt"
     _refuse(checkpoint, options)
     if options.smoke:

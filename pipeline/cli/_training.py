@@ -52,10 +52,10 @@ class Number(click.FloatRange):
         return number
 
 
-def multiple_of_16(_ctx: object, _param: object, value: int | None) -> int | None:
+def multiple_of_32(_ctx: object, _param: object, value: int | None) -> int | None:
     """Refuse a size of crops that the landmark network cannot halve so often."""
-    if value is not None and value % 16:
-        raise click.BadParameter(f"{value} is not a multiple of 16")
+    if value is not None and value % 32:
+        raise click.BadParameter(f"{value} is not a multiple of 32")
     return value
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ._output import Output, output_options
-from ._training import Number, files_named, multiple_of_16, refuse_existing, training
+from ._training import Number, files_named, multiple_of_32, refuse_existing, training
 
 _PATH = click.Path(path_type=Path)
 
@@ -22,8 +22,8 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--size",
-    type=click.IntRange(32, 256),
-    callback=multiple_of_16,
+    type=click.IntRange(64, 256),
+    callback=multiple_of_32,
     help="landmarks: side of the crop in px, if not that of training.",
 )
 @click.option(

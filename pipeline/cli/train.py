@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._output import Output, Terminated, output_options
-from ._training import Number, files_named, multiple_of_16, progress_bar, training
+from ._training import Number, files_named, multiple_of_32, progress_bar, training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +50,8 @@ _ONLY_FOR = {
 @click.option("--rate", type=_POSITIVE, help="landmarks, detector: highest learning rate.")
 @click.option(
     "--size",
-    type=click.IntRange(32, 256),
-    callback=multiple_of_16,
+    type=click.IntRange(64, 192),
+    callback=multiple_of_32,
     help="landmarks: side of the crop in px.",
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)

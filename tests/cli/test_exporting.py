@@ -18,7 +18,7 @@ CHECKPOINTS = Path(__file__).parents[2] / "models/training/checkpoints"
         ("detector", ("--scheme", "helen194"), "--scheme is not for"),
         ("detector", ("--int8", "--data", "."), "--int8 is not for"),
         ("landmarks", ("--min-score", "0.3"), "--min-score is not for"),
-        ("landmarks", ("--size", "40"), "40 is not a multiple of 16"),
+        ("landmarks", ("--size", "80"), "80 is not a multiple of 32"),
     ],
 )
 def test_export_refuses_options_of_another_network(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,19 +23,23 @@ from vidfilter.models.crops import (
     follow_crop,
     transform_points,
 )
+from vidfilter.models.metrics import face_errors
 from vidfilter.models.topology import topology
 from vidfilter.models.training import export
 from vidfilter.models.training.landmark_augment import Augmenter
-from vidfilter.models.training.landmark_dataset import LANDMARKS, FaceCache, build_cache
+from vidfilter.models.training.landmark_batches import Settings, label_trust
+from vidfilter.models.training.landmark_dataset import FACE, LANDMARKS, FaceCache, build_cache
 from vidfilter.models.training.landmark_formats import (
     AnnotationError,
     read_helen,
     read_keypoint_csv,
     read_pts,
 )
-from vidfilter.models.training.landmark_loop import Run, Settings, load_checkpoint
+from vidfilter.models.training.landmark_loop import Run, load_checkpoint
 from vidfilter.models.training.landmark_loss import HeatMapLoss, points_loss, wing
 from vidfilter.models.training.landmark_network import LandmarkNet, soft_argmax
+from vidfilter.models.training.landmark_occlude import Occluder
+from vidfilter.models.training.landmark_teach import load_taught, save_taught, taught
 from vidfilter.models.training.landmark_transfer import with_inner_points
 from vidfilter.pipeline.errors import WeightsError
 from vidfilter.stages._testface import random_face_image
@@ -66,7 +71,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def quick(**changes: float) -> Settings:
-    return Settings(**{"minutes": 0.02, "size": 32, "batch": 4, **changes})
+    return Settings(**{"minutes": 0.02, "size": 64, "batch": 4, **changes})
 
 
 @pytest.mark.slow
@@ -83,10 +88,10 @@ def test_training_stops_resumes_and_exports(data: Path, tmp_path: Path) -> None:
     second.train(lines.append)
     assert second.step > first.step
     out = tmp_path / "mine.onnx"
-    spec = export.run(export.Options(tmp_path / "last.pt", out, size=32))
+    spec = export.run(export.Options(tmp_path / "last.pt", out, size=64))
     assert json.loads(out.with_suffix(".json").read_text()) == spec
     session = ort.InferenceSession(out)
-    luma = np.full((3, 1, 32, 32), 90, dtype=np.float32)
+    luma = np.full((3, 1, 64, 64), 90, dtype=np.float32)
     points, presence, visibility = session.run(None, {spec["input"]["name"]: luma})
     assert points.shape == (3, spec["points"], 2)
     assert presence.shape == (3,)
@@ -219,7 +224,7 @@ def test_the_hand_written_gradient_is_that_of_the_formulas() -> None:
     assert logits.grad is not None
     by_hand, logits.grad = logits.grad.clone(), None
     miss = soft_argmax(logits) - truth
-    cells = torch.stack([(truth[..., axis] - 1.5) / 4 for axis in (0, 1)])
+    cells = torch.stack([(truth[..., axis] - 3.5) / 8 for axis in (0, 1)])
     grid = torch.arange(9.0)
     across, down = torch.softmax(-0.5 * (grid - cells[..., None]) ** 2, dim=-1)
     target = down[..., :, None] * across[..., None, :]
@@ -234,7 +239,7 @@ def test_the_hand_written_gradient_is_that_of_the_formulas() -> None:
 def test_points_that_are_unknown_or_off_the_crop_teach_nothing() -> None:
     logits = torch.randn(1, 3, 8, 8, requires_grad=True)
     truth = torch.tensor([[[8.0, 9.0], [float("nan"), float("nan")], [99.0, 4.0]]])
-    loss, error = points_loss(logits, torch.zeros(1, 3), truth, torch.ones(1), 32)
+    loss, error = points_loss(logits, torch.zeros(1, 3), truth, torch.ones(1), 64)
     loss.backward()
     assert logits.grad is not None
     assert torch.isfinite(loss)
@@ -264,6 +269,62 @@ def test_photos_with_194_points_get_the_inner_68(data: Path) -> None:
     assert np.isnan(filled[-5:, :17]).all()
     assert np.abs(filled[-5:, 17:] - moved[0][-5:, 17:]).max() < 2.0
     assert np.array_equal(filled[:-5], dense[:-5])
+
+
+CHECKPOINT = Path(__file__).parents[2] / "models/training/checkpoints/landmarks.pt"
+
+
+def test_a_network_labels_what_nobody_labelled(data: Path, tmp_path: Path) -> None:
+    """The network that the project keeps, on rendered faces whose points are known and hidden."""
+    torch.set_num_threads(1)
+    faces = build_cache(data, most=8)
+    truth = faces.points["ibug68"]
+    hidden = truth.copy()
+    hidden[:] = np.nan
+    kind = np.full_like(faces.kind, FACE)
+    held = np.arange(len(kind)) % 4 == 0
+    net = LandmarkNet().eval()
+    net.load_state_dict(load_checkpoint(CHECKPOINT)["average"])
+    points = {"ibug68": hidden, "helen194": np.full_like(faces.points["helen194"], np.nan)}
+    before = replace(faces, points=points, kind=kind, held_out=held)
+    after = taught(before, net, 160)
+    found = after.points["ibug68"][after.kind == LANDMARKS]
+    assert len(found) > 0.5 * (~held).sum()
+    scheme = topology("ibug68")
+    assert np.median(face_errors(found, truth[after.kind == LANDMARKS], scheme)) < 0.06
+    assert (after.kind[held] == FACE).all()
+    assert np.isnan(after.points["ibug68"][held]).all()
+    save_taught(tmp_path / "taught.npz", after)
+    again = load_taught(tmp_path / "taught.npz", before)
+    assert again is not None
+    assert np.array_equal(again.points["ibug68"], after.points["ibug68"], equal_nan=True)
+    assert np.array_equal(again.kind, after.kind)
+    assert load_taught(tmp_path / "none.npz", before) is None
+    (tmp_path / "taught.npz").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(AnnotationError, match=r"taught\.npz: not a file of taught points"):
+        load_taught(tmp_path / "taught.npz", before)
+
+
+def test_labels_that_are_found_count_less(data: Path) -> None:
+    faces = build_cache(data, most=8)
+    points = {**faces.points, "ibug68": faces.points["ibug68"].copy()}
+    points["ibug68"][0] = np.nan
+    trust = label_trust(replace(faces, points=points))["ibug68"]
+    assert trust[0] < trust[1] == 1.0
+
+
+def test_an_oval_over_the_features_leaves_no_face(data: Path) -> None:
+    faces = build_cache(data, most=24)
+    occluder = Occluder(faces, np.random.default_rng(0))
+    gone = 0
+    for _ in range(200):
+        image = np.full((96, 96), 77, np.uint8)
+        points = faces.points["ibug68"][0] * 96 / 224
+        if occluder.cover(image, points, 1.0) == 0.0:
+            gone += 1
+            inner = points[27:].round().astype(int)
+            assert (image[inner[:, 1], inner[:, 0]] != 77).mean() > 0.9
+    assert 10 < gone < 60
 
 
 @pytest.mark.slow
