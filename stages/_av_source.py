@@ -54,17 +54,7 @@ class MediaReader:
 
     def open(self) -> Caps:
         """Decode the first picture; raises MediaError, DecodeError."""
-        scheme, remote, _ = self.name.partition("://")
-        if not remote:
-            check_readable(Path(self.name))
-        at_once = scheme in _LIVE_SCHEMES
-        self._container = open_container(self.name, **(_AT_ONCE if at_once else {}))
-        if remote:
-            endless = self._container.duration is None and self._container.size <= 0
-            self._live = at_once or endless
-        self._once = self._live or not (remote or Path(self.name).is_file())
-        if self._once and self._container.streams.audio:
-            self._context.warn(f"{self.name} can be read only once: its sound is left out")
+        self._container = self._connect()
         self._stream = self._choose(self._container)
         self._prepare_decoder(self._stream)
         self._pictures = self._decoded()
@@ -76,6 +66,20 @@ class MediaReader:
         self._times = self._decide_times(first)
         self.caps = self._layout.caps(first, self._stream, self._times.rate, live=self._live)
         return self.caps
+
+    def _connect(self) -> InputContainer:
+        """Open the medium, and find out whether it is live and whether it can be read again."""
+        scheme, remote, _ = self.name.partition("://")
+        if not remote:
+            check_readable(Path(self.name))
+        at_once = scheme in _LIVE_SCHEMES
+        container = open_container(self.name, **(_AT_ONCE if at_once else {}))
+        endless = remote and container.duration is None and container.size <= 0
+        self._live = bool((remote and at_once) or endless)
+        self._once = self._live or not (remote or Path(self.name).is_file())
+        if self._once and container.streams.audio:
+            self._context.warn(f"{self.name} can be read only once: its sound is left out")
+        return container
 
     def _choose(self, container: InputContainer) -> VideoStream:
         found = [

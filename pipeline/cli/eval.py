@@ -60,9 +60,8 @@ def landmarks(
 
     DIR holds pictures with .pts, a csv of key points (or is that csv), or Helen's .txt.
     """
-    plots = None
     if out is not None:
-        plots = training("evaluate_plots", "matplotlib")
+        training("evaluate_plots", "matplotlib")  # before the judging, which takes minutes
         refuse_existing([out / name for name in _FILES], overwrite=overwrite)
     model = NAMES.get(model or "", model)
     wanted = int(points) if points else None
@@ -89,15 +88,21 @@ def landmarks(
         "held_out_only": held_out,
     }
     result = {**figures, **facts}
-    if out is not None and plots is not None:
-        errors = judge.errors_of(faces, found, network.scheme)
-        with files_named(out):
-            out.mkdir(parents=True, exist_ok=True)
-            (out / _FILES[0]).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-            plots.error_curve(errors, out / _FILES[1], f"{facts['model']}, {protocol} protocol")
-            plots.contact_sheet(faces, found, errors, out / _FILES[2])
+    if out is not None:
+        _write(out, faces, found, judge.errors_of(faces, found, network.scheme), result)
         console.say(f"wrote {', '.join(str(out / name) for name in _FILES)}")
     console.result(_text(result), result)
+
+
+def _write(out: Path, faces: Any, found: Any, errors: Any, result: dict[str, Any]) -> None:
+    """Write the report, the plot of the errors and the sheet of faces."""
+    plots = training("evaluate_plots")
+    with files_named(out):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / _FILES[0]).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        title = f"{result['model']}, {result['protocol']} protocol"
+        plots.error_curve(errors, out / _FILES[1], title)
+        plots.contact_sheet(faces, found, errors, out / _FILES[2])
 
 
 def _text(result: dict[str, Any]) -> str:
