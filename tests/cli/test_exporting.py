@@ -51,7 +51,7 @@ def test_a_failed_export_replaces_nothing(tmp_path: Path, vidfilter: Command) ->
 def test_an_8_bit_export_tells_what_it_cost(tmp_path: Path, vidfilter: Command) -> None:
     pytest.importorskip("torch")
     data, out = write_pts(tmp_path / "faces", 6), tmp_path / "small.onnx"
-    args = ("--out", str(out), "--int8", "--data", str(data), "--size", "64", "--json")
+    args = ("--out", str(out), "--int8", "--data", str(data), "--size", "128", "--json")
     done = vidfilter("export", str(CHECKPOINTS / "landmarks.pt"), *args)
     assert done.code == 0, done.err
     spec = json.loads(out.with_suffix(".json").read_text())
