@@ -51,8 +51,8 @@ class LandmarkNet(nn.Module):
 
     Input (N, 1, S, S) float in 0..255, S a multiple of 32. A wide first layer quarters it, which
     costs little and sees all detail; a pyramid of dense convolutions ends in heat maps at stride
-    8, whose soft-argmax gives coordinates (Sun et al. 2018, integral regression). Sizes
-    near those used in training work, others badly. Widths are multiples of 16, the block of ONNX Runtime's
+    8, whose soft-argmax gives coordinates (Sun et al. 2018, integral regression). Sizes near those
+    used in training work, others badly. Widths are multiples of 16, the block of ONNX Runtime's
     kernels: others cost as much as the next multiple.
     """
 
