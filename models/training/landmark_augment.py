@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..crops import SIDE_PER_EXTENT, Crop, transform_points
 from ..topology import topology
-from .landmark_dataset import CACHE_SIZE, LANDMARKS, NEGATIVE, FaceCache
+from .landmark_dataset import CACHE_LOOSENESS, CACHE_SIZE, LANDMARKS, NEGATIVE, FaceCache
 from .landmark_occlude import Occluder
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Augmenter:
         if kind != LANDMARKS:
             scale = float(rng.uniform(0.6 if kind == NEGATIVE else 0.85, 1.3))
             middle = (CACHE_SIZE - 1) / 2 + rng.uniform(-15, 15, 2)
-            side = CACHE_SIZE * SIDE_PER_EXTENT / 2.2 * scale
+            side = CACHE_SIZE / CACHE_LOOSENESS * scale
             angle = float(rng.normal(0, 0.3))
             return Crop(middle[0], middle[1], side, angle), 0.0 if kind == NEGATIVE else 1.0
         known = next(v for v in points.values() if not np.isnan(v[0, 0]))

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from .landmark_network import SCHEMES, STRIDE, LandmarkNet, heat_maps
 
-WING_WIDTH, WING_CURVE, WING_SHARE = 12.0, 3.0, 0.5
+WING_WIDTH, WING_CURVE = 12.0, 3.0
+WING_SCALE = 0.5 * WING_CURVE / WING_WIDTH  # the steepest slope is a half
 TARGET_SIGMA = 1.0
 HEAT_WEIGHT, SPREAD_WEIGHT, PRESENCE_WEIGHT = 0.5, 0.05, 0.5
 
@@ -116,9 +117,7 @@ def wing(miss: Tensor) -> Tensor:
     size = miss.abs()
     near = WING_WIDTH * torch.log1p(size / WING_CURVE)
     offset = WING_WIDTH - WING_WIDTH * torch.log1p(torch.tensor(WING_WIDTH / WING_CURVE))
-    return torch.where(size < WING_WIDTH, near, size - offset) * (
-        WING_SHARE * WING_CURVE / WING_WIDTH
-    )
+    return torch.where(size < WING_WIDTH, near, size - offset) * WING_SCALE
 
 
 def wing_slope(miss: Tensor) -> Tensor:
@@ -126,7 +125,7 @@ def wing_slope(miss: Tensor) -> Tensor:
     size = miss.abs()
     near = WING_WIDTH / (WING_CURVE + size)
     slope = torch.where(size < WING_WIDTH, near, torch.ones_like(size))
-    return slope * miss.sign() * (WING_SHARE * WING_CURVE / WING_WIDTH)
+    return slope * miss.sign() * WING_SCALE
 
 
 def _centres(length: int) -> Tensor:

@@ -59,8 +59,7 @@ class Occluder:
 
     def _oval(self, points: Points) -> NDArray[np.floating]:
         """Return the outline of an oval that hides every feature but leaves hair and ears."""
-        inner = points[17:] if len(points) == 68 else points
-        low, high = inner.min(axis=0), inner.max(axis=0)
+        low, high = points[17:].min(axis=0), points[17:].max(axis=0)
         around = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         circle = np.stack((np.cos(around), np.sin(around)), axis=1)
         reach = self.rng.uniform(0.6, 0.9, 2)

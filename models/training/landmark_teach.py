@@ -13,7 +13,8 @@ import torch
 from ..crops import SIDE_PER_EXTENT, Crop, crop_from_landmarks, transform_points
 from ..topology import topology
 from .landmark_augment import tight_box
-from .landmark_dataset import CACHE_SIZE, FACE, LANDMARKS, NEGATIVE, FaceCache
+from .landmark_batches import images_tensor
+from .landmark_dataset import CACHE_LOOSENESS, CACHE_SIZE, FACE, LANDMARKS, NEGATIVE, FaceCache
 from .landmark_formats import AnnotationError
 from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
 
@@ -82,7 +83,7 @@ def _first_crop(faces: FaceCache, row: int, net: LandmarkNet, size: int) -> Crop
         side = SIDE_PER_EXTENT * extent * 1.02
         return Crop(float(centre[0]), float(centre[1]), side, -float(faces.roll[row]))
     middle = (CACHE_SIZE - 1) / 2
-    crop = Crop(middle, middle, CACHE_SIZE * SIDE_PER_EXTENT / 2.2)
+    crop = Crop(middle, middle, CACHE_SIZE / CACHE_LOOSENESS)
     regions = topology("ibug68")
     for _ in range(2):
         matrix = crop.to_crop(size)
@@ -129,7 +130,6 @@ def _cut(
 
 
 def _answers(net: LandmarkNet, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    images = torch.from_numpy(crops).float()[:, None].contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        maps, _ = net.features(images)
+        maps, _ = net.features(images_tensor(crops))
         return {key: soft_argmax(net.maps[key](maps)).numpy() for key in SCHEMES}
