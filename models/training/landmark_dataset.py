@@ -38,6 +38,7 @@ HELD_OUT_ONE_IN = 11
 ASIDE_ONE_IN = 40
 HASH_DISTANCE = 6
 RENDERS = 1200
+DAMAGED = (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile)
 HELD_OUT_LIST = Path(__file__).with_name("heldout_landmarks.txt")
 
 
@@ -99,7 +100,7 @@ def read_cache(path: Path) -> FaceCache:
             names = [str(name) for name in kept["names"]]
             arrays = (kept["images"], kept["kind"], kept["roll"])
             return FaceCache(*arrays, points, names, kept["held_out"])
-    except (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile) as error:
+    except DAMAGED as error:
         raise AnnotationError(f"{path}: damaged; delete it to have it made again") from error
 
 

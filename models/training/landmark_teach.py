@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -14,7 +13,15 @@ from ..crops import SIDE_PER_EXTENT, Crop, crop_from_landmarks, transform_points
 from ..topology import topology
 from .landmark_augment import tight_box
 from .landmark_batches import images_tensor
-from .landmark_dataset import CACHE_LOOSENESS, CACHE_SIZE, FACE, LANDMARKS, NEGATIVE, FaceCache
+from .landmark_dataset import (
+    CACHE_LOOSENESS,
+    CACHE_SIZE,
+    DAMAGED,
+    FACE,
+    LANDMARKS,
+    NEGATIVE,
+    FaceCache,
+)
 from .landmark_formats import AnnotationError
 from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
 
@@ -69,7 +76,7 @@ def load_taught(path: Path, faces: FaceCache) -> FaceCache | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             kind, points = arrays["kind"], {scheme: arrays[scheme] for scheme in SCHEMES}
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except DAMAGED as error:
         raise AnnotationError(f"{path}: not a file of taught points; remove it") from error
     fits = len(kind) == len(faces.names)
     return replace(faces, points=points, kind=kind) if fits else None

@@ -300,9 +300,10 @@ def test_a_network_labels_what_nobody_labelled(data: Path, tmp_path: Path) -> No
     assert np.array_equal(again.points["ibug68"], after.points["ibug68"], equal_nan=True)
     assert np.array_equal(again.kind, after.kind)
     assert load_taught(tmp_path / "none.npz", before) is None
-    (tmp_path / "taught.npz").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(AnnotationError, match=r"taught\.npz: not a file of taught points"):
-        load_taught(tmp_path / "taught.npz", before)
+    for damaged in (b"PK\x03\x04 and no more", b""):
+        (tmp_path / "taught.npz").write_bytes(damaged)
+        with pytest.raises(AnnotationError, match=r"taught\.npz: not a file of taught points"):
+            load_taught(tmp_path / "taught.npz", before)
 
 
 def test_labels_that_are_found_count_less(data: Path) -> None:
