@@ -62,8 +62,16 @@ class StageContext:
         return any(out.stage.reads_traits or out.traits_wanted for out in self.outs)
 
     @property
+    def packet_takers(self) -> int:
+        return sum(out.stage.takes_packets + out.packet_takers for out in self.outs)
+
+    @property
     def stopping(self) -> bool:
         return self.shared.draining.is_set()
+
+    @property
+    def aborting(self) -> bool:
+        return self.shared.flushing.is_set()
 
     @property
     def realtime(self) -> bool:

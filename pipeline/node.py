@@ -142,6 +142,7 @@ class Node(StageContext):
             self.last_time_s = frame.time_s
             self._emit(frame)
             self.shared.running.wait()
+        source.settle()
 
     def _run_consumer(self) -> None:
         inbox = self.inbox

@@ -68,8 +68,16 @@ class Context(Protocol):
         """Whether a later stage reads pose or expressions of faces (see `Stage.reads_traits`)."""
 
     @property
+    def packet_takers(self) -> int:
+        """How many later stages copy what a source reads beside the pictures."""
+
+    @property
     def stopping(self) -> bool:
         """Whether the source has been asked to end."""
+
+    @property
+    def aborting(self) -> bool:
+        """Whether everything must end at once."""
 
     @property
     def realtime(self) -> bool:
@@ -88,6 +96,8 @@ class Stage(ABC):  # noqa: B024 - the kinds below name what is abstract
     latency_frames: ClassVar[int] = 0
     # Whether it reads pose or expressions of faces: where no stage does, nobody works them out.
     reads_traits: ClassVar[bool] = True
+    # Whether it copies what a source reads beside the pictures, such as sound.
+    takes_packets: ClassVar[bool] = False
     # Whether it may look at a picture again once it has passed it on. Where no transform does, a
     # later one draws in the decoder's own memory instead of in a copy.
     keeps_pictures: ClassVar[bool] = True
@@ -129,6 +139,12 @@ class Source(Stage):
     @abstractmethod
     def frames(self) -> Iterator[Frame]:
         """Yield frames with increasing pts until the end or until `context.stopping`."""
+
+    def settle(self) -> None:
+        """Hand over what belongs to the frames already given, within about a second.
+
+        Called after the last frame, in the same thread, also where the end was asked for.
+        """
 
     def negotiate(self, caps: Caps) -> Caps:
         return caps

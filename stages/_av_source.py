@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from ..pipeline.frame import Frame
 from ._av_layout import Layout, layout_of
 from ._av_times import StreamTimes
 from ._media import MediaInfo, check_readable, open_container, reason_of
+from ._packet_lane import PacketLane
 from ._timestamps import announced_end_s
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 MAX_DECODER_THREADS = 4
 _CLOSE_TIMEOUT_S = 0.5
+_SETTLE_S = 1.0
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "mms", "whep"})
 # No frame waits, but those looked at while opening are lost: nothing for a file.
 _AT_ONCE = {"container_options": {"rtsp_transport": "tcp", "fflags": "nobuffer"}}
@@ -41,6 +44,8 @@ class MediaReader:
     """One video file or network stream; `open` first, then `frames` once, then `close`.
 
     A stream is live where its protocol says so, or where it has no length in time nor in bytes.
+    What is no file on this machine is read only once: its sound goes to the sinks by a lane, which
+    needs `begin` to be called.
     """
 
     def __init__(self, name: str, context: Context) -> None:
@@ -57,6 +62,7 @@ class MediaReader:
         self._container = self._connect()
         self._stream = self._choose(self._container)
         self._prepare_decoder(self._stream)
+        self._packets = self._demuxed(self._container)
         self._pictures = self._decoded()
         first = next(self._pictures, None)
         if first is None:
@@ -76,9 +82,9 @@ class MediaReader:
         container = open_container(self.name, **(_AT_ONCE if at_once else {}))
         endless = remote and container.duration is None and container.size <= 0
         self._live = bool((remote and at_once) or endless)
-        self._once = self._live or not (remote or Path(self.name).is_file())
-        if self._once and container.streams.audio:
-            self._context.warn(f"{self.name} can be read only once: its sound is left out")
+        # On some systems a redirected standard input continues where another reader stands.
+        if remote or self.name.startswith("/dev/") or not Path(self.name).is_file():
+            self.info.lane = PacketLane(self.name, container, self._context)
         return container
 
     def _choose(self, container: InputContainer) -> VideoStream:
@@ -100,7 +106,7 @@ class MediaReader:
         stream.codec_context.thread_count = min(os.cpu_count() or 1, MAX_DECODER_THREADS)
         if not self._live:
             for other in stream.container.streams:
-                if other is not stream:
+                if other is not stream and not (self.info.lane and other in self.info.lane.inputs):
                     other.discard = Discard.all
 
     def _decide(self, first: av.VideoFrame) -> Layout:
@@ -149,8 +155,30 @@ class MediaReader:
     def interrupt(self) -> None:
         """Do nothing: reading a file never blocks for long."""
 
+    def begin(self) -> None:
+        """Learn who wants the sound: not known before all stages are linked."""
+        if self.info.lane is not None:
+            self.info.lane.begin(self._context.packet_takers)
+
+    def settle(self) -> None:
+        """Read on for the sound of the pictures already given, for a second at most."""
+        lane, end = self.info.lane, self._times.end
+        if lane is None or end is None or self._reached_end:
+            return
+        until_s, give_up = float(end * self._times.time_base), time.monotonic() + _SETTLE_S
+        with self._reading, suppress(av.error.FFmpegError):
+            while self._container is not None and lane.lags(until_s):
+                late = time.monotonic() > give_up or self._context.aborting
+                if late or next(self._packets, None) is None:
+                    return
+
     def frames(self) -> Iterator[Frame]:
-        """Yield all frames of the file."""
+        """Yield all frames; of a live stream they are asked for before `begin` can be called."""
+        if not self._live:
+            self.begin()
+        return self._frames()
+
+    def _frames(self) -> Iterator[Frame]:
         first, seq = self._first, 0
         del self._first
         yield self._frame(first, seq)
@@ -167,13 +195,16 @@ class MediaReader:
                 return None
             return next(self._pictures, None)
 
+    def _demuxed(self, container: InputContainer) -> Iterator[Packet]:
+        lane = self.info.lane
+        if lane is None:
+            return container.demux(self._stream)
+        return lane.sort_out(container.demux([self._stream, *lane.inputs]), self._stream.index)
+
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Decode to the end, whatever the container's frame count says."""
-        container = self._container
-        if container is None:
-            return
         try:
-            for packet in container.demux(self._stream):
+            for packet in self._packets:
                 if packet.is_corrupt:
                     self._damaged += 1
                 yield from self._pictures_of(packet)
@@ -211,7 +242,7 @@ class MediaReader:
             owner=owner,
             exclusive=claim is None,
             claim=claim,
-            tags={} if self._once else {"media": self.info},
+            tags={"media": self.info},
         )
 
     def _adapt(self, picture: av.VideoFrame) -> av.VideoFrame:

@@ -139,6 +139,9 @@ class CameraReader:
         """Yield the newest picture each time; raises DeviceError when the camera is gone."""
         yield from self._newest.frames()
 
+    def settle(self) -> None:
+        """Do nothing: there is no sound."""
+
     def interrupt(self) -> None:
         """Wake `frames`."""
         self._newest.interrupt()

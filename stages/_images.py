@@ -121,6 +121,9 @@ class ImagesReader:
             tags={"file": file.name, "source": str(self._path)},
         )
 
+    def settle(self) -> None:
+        """Do nothing: there is no sound."""
+
     def interrupt(self) -> None:
         """Do nothing: reading a picture never blocks for long."""
 

@@ -16,22 +16,26 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer, OutputContainer
 
+    from ._packet_lane import PacketLane
+
 # To connect, and to send something more: less than the watchdog's patience, which knows no reason.
 NETWORK_TIMEOUT_S = (10.0, 8.0)
 
 
 @dataclass(slots=True, eq=False)
 class MediaInfo:
-    """One media file; every frame read from it carries the same object as `tags["media"]`.
+    """One medium; every frame read from it carries the same object as `tags["media"]`.
 
-    `complete` turns true once the file was read to its end: only then do its other tracks belong
-    in the output to their own ends. `average_rate` in frames per second is a hint for encoders
-    where the rate varies.
+    `complete` turns true once it was read to its end: only then do its other tracks belong in the
+    output to their own ends. `average_rate` in frames per second is a hint for encoders where the
+    rate varies. `lane` has the other tracks of what can, or should, be read only once; None where
+    a sink may read `path` again for itself.
     """
 
     path: str
     average_rate: Fraction | None = None
     complete: bool = False
+    lane: PacketLane | None = None
 
 
 def open_input(name: str, **arguments: Any) -> InputContainer:

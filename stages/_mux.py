@@ -119,17 +119,24 @@ class Writer:
         # The encoder counts frames from key to key; where they are sparse, time has to decide.
         self._key_ticks = max(1, int(Fraction(self._encoding.key_interval_s) / self._unit))
         self._recent: deque[int] = deque(maxlen=self._coder.gop_size)
-        # Players leave out what an MP4 has before 0, and Matroska cannot say it.
-        shifted = not 0 <= frame.time_s < _LATE_START_S
-        self._shift_ticks = self._ticks(frame.pts) if shifted else 0
-        if self._shift_ticks:
-            self._context.warn(f"time starts at {frame.time_s:.1f} s: {self.path} starts at 0")
+        self._shift_ticks = self._shift(frame)
         if media is not None and copy_tracks:
-            shift_s = self._shift_ticks * self._tick_s
             self._tracks = CopiedTracks(
-                media.path, self._output, self._kind, self._context, shift_s
-            )
+                media, self._output, self._kind, self._context,
+                shift_s=self._shift_ticks * self._tick_s,
+                since_s=0.0 if self._caps.live else None,
+            )  # fmt: skip
             self._stream.metadata.update(self._tracks.video_metadata)
+
+    def _shift(self, frame: Frame) -> int:
+        """Return how many ticks earlier the output is than the input, whose first is `frame`."""
+        if self._caps.live:  # since when somebody sent before we came is nobody's business
+            return self._ticks(frame.pts)
+        # Players leave out what an MP4 has before 0, and Matroska cannot say it.
+        if 0 <= frame.time_s < _LATE_START_S or not frame.pts:
+            return 0
+        self._context.warn(f"time starts at {frame.time_s:.1f} s: {self.path} starts at 0")
+        return self._ticks(frame.pts)
 
     def write(self, frame: Frame) -> None:
         """Encode `frame` and write what is ready."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from ..pipeline.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ..pipeline.frame import Frame
     from ..pipeline.stage import Context
 
 _JOIN_TIMEOUT_S = 1.0
+_SETTLE_TIMEOUT_S, _LOOK_S = 1.2, 0.05
 
 
 class NewestFrame:
@@ -33,10 +34,13 @@ class NewestFrame:
         self._ended = False
         self._thread: threading.Thread | None = None
 
-    def start(self, produce: Iterator[Frame]) -> None:
-        """Begin to drain `produce`, which must end soon after `ending` turns true."""
+    def start(self, produce: Iterator[Frame], settle: Callable[[], None] = lambda: None) -> None:
+        """Begin to drain `produce`, which must end soon after `ending` turns true.
+
+        `settle` is called after the last frame, in the same thread.
+        """
         self._thread = threading.Thread(
-            target=self._drain, args=(produce,), name=f"read-{self._name}", daemon=True
+            target=self._drain, args=(produce, settle), name=f"read-{self._name}", daemon=True
         )
         self._thread.start()
 
@@ -45,7 +49,7 @@ class NewestFrame:
         """Whether reading should end."""
         return self._ended or self._context.stopping
 
-    def _drain(self, produce: Iterator[Frame]) -> None:
+    def _drain(self, produce: Iterator[Frame], settle: Callable[[], None]) -> None:
         try:
             for frame in produce:
                 with self._changed:
@@ -54,6 +58,7 @@ class NewestFrame:
                     self._changed.notify()
                 if self.ending:
                     break
+            settle()
         except Exception as exc:
             self._error = exc
         finally:
@@ -88,6 +93,16 @@ class NewestFrame:
             taken = self._newest, self._replaced
             self._newest, self._replaced = None, 0
         return taken
+
+    def settle(self) -> None:
+        """End reading and wait for the thread, but not for one that hangs."""
+        self.interrupt()
+        give_up = time.monotonic() + _SETTLE_TIMEOUT_S
+        with self._context.idle():
+            while self._thread is not None and self._thread.is_alive():
+                if time.monotonic() > give_up or self._context.aborting:
+                    return
+                self._thread.join(_LOOK_S)
 
     def interrupt(self) -> None:
         """End reading and wake who waits."""

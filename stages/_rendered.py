@@ -67,6 +67,9 @@ class RenderedReader:
                 tags={"truth": self._scene.truth(time_s)},
             )
 
+    def settle(self) -> None:
+        """Do nothing: there is no sound."""
+
     def interrupt(self) -> None:
         """Do nothing: drawing never blocks."""
 

@@ -46,12 +46,22 @@ class StreamReader:
         if not self._media.timed:
             caps = caps.with_(framerate=None)
             frames = _stamped(frames, caps)
-        self._newest.start(frames)
+        self._newest.start(frames, self._media.settle)
         return caps
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames."""
-        return self._newest.frames() if self._live else self._media.frames()
+        if not self._live:
+            return self._media.frames()
+        self._media.begin()
+        return self._newest.frames()
+
+    def settle(self) -> None:
+        """Read on for the sound of the last pictures; for at most a little more than a second."""
+        if self._live:
+            self._newest.settle()
+        else:
+            self._media.settle()
 
     def interrupt(self) -> None:
         """Wake a wait for the next frame."""

@@ -1,15 +1,14 @@
-"""Copy a file's audio and subtitle tracks into an output, packet by packet."""
+"""Copy the audio and subtitle tracks of a medium into an output, packet by packet."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import av.error
-from av.stream import Discard
 
-from ._media import open_container, reason_of
+from ._second_reading import SecondReading
 from ._transcode import (
     TEXT_CODECS,
     AdtsUnwrapper,
@@ -22,13 +21,14 @@ from ._transcode import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Sequence
 
     from av.container import OutputContainer
     from av.stream import Stream
 
     from ..pipeline.stage import Context
     from ._formats import Container
+    from ._media import MediaInfo
 
 
 # Tags that describe the old container, or the bytes of the old video.
@@ -56,18 +56,54 @@ def fits_into(stream: Stream, format_name: str) -> bool:
     return True
 
 
-class CopiedTracks:
-    """The audio and subtitle tracks of `path`, read by a container of their own.
+class TrackSource(Protocol):
+    """Where tracks come from: a file that is read a second time, or the reader of the pictures."""
 
-    All their times are set back by `shift_s`.
+    @property
+    def streams(self) -> Sequence[Stream]:
+        """All tracks."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the medium says of itself."""
+
+    @property
+    def video_metadata(self) -> dict[str, str]:
+        """Description of the video track, such as its language."""
+
+    @property
+    def chapters(self) -> list[Any]:
+        """The chapters, as PyAV has them."""
+
+    def select(self, places: Collection[int]) -> None:
+        """Leave out all tracks but those with these indices."""
+
+    def take(self) -> Packet | None:
+        """Return the next packet; None where there is none, or none yet."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+def tracks_of(media: MediaInfo) -> TrackSource:
+    """Return the tracks of `media` for one more sink; raises DecodeError."""
+    return SecondReading(media.path) if media.lane is None else media.lane.taker().open()
+
+
+class CopiedTracks:
+    """The audio and subtitle tracks of `media`.
+
+    All their times are set back by `shift_s`; what begins before `since_s`, on the new scale, is
+    left out.
     """
 
     def __init__(
-        self, path: str, output: OutputContainer, kind: Container, context: Context, shift_s: float
-    ) -> None:
+        self, media: MediaInfo, output: OutputContainer, kind: Container, context: Context,
+        *, shift_s: float, since_s: float | None,
+    ) -> None:  # fmt: skip
         self._output, self._kind, self._context = output, kind, context
-        self._shift_s = shift_s
-        self._path, self._input = path, open_container(path)
+        self._shift_s, self._since_s = shift_s, since_s
+        self._input = tracks_of(media)
         self._targets: dict[int, Stream] = {}
         self._transcoders: dict[int, Transcoder] = {}
         self._seconds: dict[int, float] = {}
@@ -77,11 +113,9 @@ class CopiedTracks:
                 self._add(stream)
             elif stream.type == "attachment" and kind.name == "matroska":  # fonts of subtitles
                 output.add_stream_from_template(stream)
-            if stream.index not in self._seconds:
-                stream.discard = Discard.all
+        self._input.select(self._seconds.keys())
         self._copy_description()
-        self._packets = self._read()
-        self._next = next(self._packets, None)
+        self._next: tuple[float, Packet] | None = None
 
     def _add(self, stream: Stream) -> None:
         fits = fits_into(stream, self._kind.name)
@@ -118,25 +152,16 @@ class CopiedTracks:
 
     def _copy_description(self) -> None:
         self._output.metadata.update(kept_metadata(self._input.metadata))
-        chapters = self._input.chapters()
-        if chapters:
-            self._output.set_chapters(chapters)
+        if self._input.chapters:
+            self._output.set_chapters(self._input.chapters)
 
-    def _read(self) -> Iterator[tuple[float, Packet]]:
-        """Yield packets with their decoding times in seconds."""
-        wanted = [self._input.streams[index] for index in self._seconds]
-        if not wanted:
-            return
-        try:
-            for packet in self._input.demux(wanted):
-                if packet.dts is None:
-                    packet.dts = packet.pts
-                if packet.dts is not None:
-                    yield self._place(packet), packet
-        except av.error.FFmpegError as exc:
-            # Of a damaged file the source tells; an address is read here over a line of its own.
-            if "://" in self._path:
-                self._context.warn(f"the sound of {self._path} ends early: {reason_of(exc)}")
+    def _take(self) -> tuple[float, Packet] | None:
+        """Return the next packet with its decoding time in seconds, None where there is none."""
+        while (packet := self._input.take()) is not None:
+            time_s = self._place(packet)
+            if self._since_s is None or time_s >= self._since_s:
+                return time_s, packet
+        return None
 
     def _place(self, packet: Packet) -> float:
         """Shift `packet` as the video is shifted; returns when it decodes, in seconds."""
@@ -150,15 +175,14 @@ class CopiedTracks:
     @property
     def video_metadata(self) -> dict[str, str]:
         """Description of the video track, such as its language."""
-        found = self._input.streams.video
-        return kept_metadata(found[0].metadata) if found else {}
+        return kept_metadata(self._input.video_metadata)
 
     def feed(self, until_s: float) -> None:
-        """Write the packets that decode before `until_s`."""
-        item = self._next
+        """Write the packets that decode before `until_s`, as far as they are there."""
+        item = self._next or self._take()
         while item is not None and item[0] < until_s:
             self._write(item[1])
-            item = next(self._packets, None)
+            item = self._take()
         self._next = item
 
     def finish(self, until_s: float | None) -> None:

@@ -39,6 +39,9 @@ class Reader(Protocol):
     def frames(self) -> Iterator[Frame]:
         """Yield all frames."""
 
+    def settle(self) -> None:
+        """Hand over what belongs to the frames already given, such as their sound."""
+
     def interrupt(self) -> None:
         """Wake a `frames` that waits."""
 
@@ -61,7 +64,7 @@ class Capture(stage.Source):
             "auto",
             min_length=1,
             description="auto (first camera, else the test face), test, camera, camera:N, a device "
-            "path, a video, a picture, a folder of pictures, or a URL",
+            "path, a video, a picture, a folder of pictures, a URL, or - for standard input",
         )
         width: int = Field(
             1280,
@@ -113,6 +116,8 @@ class Capture(stage.Source):
             return self._auto()
         if source == "test":
             return self._rendered()
+        if source == "-":
+            return self._file(Path("/dev/stdin"))
         camera = _CAMERA.fullmatch(source)
         if camera:
             return self._camera(camera["which"] or camera["number"] or camera["path"] or "")
@@ -186,6 +191,11 @@ class Capture(stage.Source):
         """Length of the medium or `duration`, whichever is less."""
         lengths = [self.params.duration, self._reader.duration_s if self._reader else None]
         return min((length for length in lengths if length is not None), default=None)
+
+    def settle(self) -> None:
+        """Read on until the sound has come as far as the pictures."""
+        if self._reader is not None:
+            self._reader.settle()
 
     def interrupt(self) -> None:
         """Wake a camera or network stream that waits for its next frame."""

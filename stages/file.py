@@ -1,4 +1,4 @@
-"""Sink that writes a video file, with the sound and subtitles of the file the frames came from."""
+"""Sink that writes a video file, with the sound and subtitles of what the frames came from."""
 
 from __future__ import annotations
 
@@ -101,6 +101,11 @@ class File(stage.Sink):
         if self.params.pixel_format != "auto":
             return (self.params.pixel_format,)
         return _formats_of(self._codec)
+
+    @property
+    def takes_packets(self) -> bool:  # type: ignore[override]
+        """Whether sound and subtitles are wanted."""
+        return self.params.audio == "copy"
 
     @property
     def _codec(self) -> str:

@@ -29,6 +29,8 @@ class RecordingContext:
     stage_id: str = "stage"
     realtime: bool = False
     traits_wanted: bool = True
+    packet_takers: int = 1
+    aborting: bool = False
     warnings: list[str] = field(default_factory=list)
     infos: list[str] = field(default_factory=list)
     dropped: list[tuple[Frame, str]] = field(default_factory=list)

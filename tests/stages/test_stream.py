@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -13,8 +13,9 @@ from typing import Any
 
 import cv2
 import pytest
-from clip_files import noise, write_clip
+from clip_files import noise, times, tracks, write_clip
 
+from vidfilter.pipeline import Pipeline
 from vidfilter.pipeline.errors import DeviceError
 from vidfilter.stages._camera import CameraReader
 from vidfilter.stages._stream import StreamReader
@@ -52,6 +53,9 @@ class Handler(BaseHTTPRequestHandler):
             self._film()
             return
         data = (self.server.files / name).read_bytes()
+        if self.path.startswith("/chunks/"):
+            self._send_chunks(data)
+            return
         if self.path.startswith("/ranges/"):
             self._send_range(data)
             return
@@ -61,6 +65,19 @@ class Handler(BaseHTTPRequestHandler):
         half = self.path.startswith("/half/")
         self.close_connection = half
         self.wfile.write(data[: len(data) // 2] if half else data)
+
+    def _send_chunks(self, data: bytes) -> None:
+        """Send without saying how much will come, for three seconds."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        step = max(1, len(data) // 60)
+        with suppress(OSError):
+            for start in range(0, len(data), step):
+                chunk = data[start : start + step]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+                time.sleep(0.05)
+            self.wfile.write(b"0\r\n\r\n")
 
     def _send_range(self, data: bytes) -> None:
         start = int(self.headers["Range"].removeprefix("bytes=").partition("-")[0])
@@ -160,17 +177,27 @@ def test_a_camera_that_is_lost_ends_the_frames_and_fails_the_run(
     assert isinstance(error, DeviceError)
 
 
-def test_what_can_be_read_only_once_loses_its_sound_and_says_so(
-    context: Any, tmp_path: Path
-) -> None:
-    clip, pipe = write_clip(tmp_path / "clip.ts", audio=1), tmp_path / "pipe"
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=lambda: pipe.write_bytes(clip.read_bytes()), daemon=True)
-    writer.start()
-    stage = Capture(Capture.Params(source=str(pipe)), context)
-    stage.open()
-    frames = list(stage.frames())
-    stage.stop()
-    assert len(frames) == 10
-    assert "media" not in frames[0].tags
-    assert context.warnings == [f"{pipe} can be read only once: its sound is left out"]
+@pytest.mark.parametrize("name", ["clip.mp4", "ranges/clip.mp4"])
+def test_a_file_elsewhere_keeps_its_sound(server: Server, tmp_path: Path, name: str) -> None:
+    clip = write_clip(
+        tmp_path / "clip.mp4", frames=50, audio=2, audio_s=3.0,
+        container_options={"movflags": "faststart"},
+    )  # fmt: skip
+    report = Pipeline.line(capture=server.url(name), file=str(tmp_path / "out.mp4")).run()
+    assert (report.sinks[0].written, report.warnings) == (50, [])
+    for before, after in zip(tracks(clip), tracks(tmp_path / "out.mp4"), strict=True):
+        assert (before.checksum, before.count) == (after.checksum, after.count)
+        assert (before.start_s, before.language) == (after.start_s, after.language)
+
+
+def test_sound_of_an_endless_answer_is_kept(server: Server, tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.ts", frames=75, audio=1, options={"g": "5"})
+    output = tmp_path / "out.mkv"
+    report = Pipeline.line(capture=server.url("chunks/clip.ts"), file=str(output)).run()
+    assert report.sinks[0].unaccounted == 0
+    (sound,) = tracks(output)
+    shown = times(output)
+    assert shown[0] == 0
+    assert 0 <= sound.start_s < 0.1
+    assert sound.end_s > float(shown[-1]) - 0.1
+    assert sound.count > 46.875 * (sound.end_s - sound.start_s) - 3  # none is missing
