@@ -5,7 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -52,6 +52,8 @@ class LandmarkModel:
     of an ONNX file; raises WeightsError where it is unusable.
     """
 
+    _coarse: LandmarkModel | None = None
+
     def __init__(self, weights: str | Path = "ibug68", threads: int = 1) -> None:
         model = load_model(SHIPPED.get(str(weights), weights), threads)
         shape = model.session.get_inputs()[0].shape
@@ -64,6 +66,8 @@ class LandmarkModel:
         self.scheme = str(model.spec.get("scheme", "ibug68"))
         regions = topology(self.scheme)
         self._left_eye, self._right_eye = regions.region("eye.left"), regions.region("eye.right")
+        if not self.colour:
+            self._coarse = _coarse_for(model.spec, threads)
         self.sha256, self._session = model.sha256, model.session
         self._input = model.input_name
         self._outputs = ["landmarks", "presence", "visibility"]
@@ -95,6 +99,18 @@ class LandmarkModel:
         for row, crop, inside in zip(placed, crops, points, strict=True):
             _place(inside, crop, self.size, row)
         return Landmarks(placed, np.array(presence, np.float32), visibility)
+
+    def look(self, picture: U8 | Frame, crops: list[Crop]) -> Landmarks:
+        """Find the points in rough crops, as a detector gives them, like `run`.
+
+        A coarse network glances at each crop first and sets it right: upright and centred. Crops
+        that follow a face are right already. A network that names no coarse one goes without.
+        """
+        if self._coarse is not None:
+            luma = picture if isinstance(picture, np.ndarray) else picture.luma
+            glance = self._coarse.run(luma, crops)
+            crops = [self._coarse.next_crop(points) for points in glance.points_px]
+        return self.run(picture, crops)
 
     def first_crop(self, box_xyxy_px: F32, keypoints_px: F32 | None) -> Crop:
         """Return the crop for a detected box (4,), upright by the key points' eyes (5, 2)."""
@@ -139,6 +155,17 @@ class LandmarkModel:
             else:
                 row[0] = cut(picture, crop, self.size, self._crop)
         return self._batch[: len(crops)]
+
+
+def _coarse_for(spec: dict[str, Any], threads: int) -> LandmarkModel | None:
+    """Load the shipped network that a spec names as its `coarse`; WeightsError where it is none."""
+    name = spec.get("coarse")
+    if name is None:
+        return None
+    coarse = LandmarkModel(str(name), threads)
+    if coarse.scheme != "ibug68" or coarse.colour:
+        raise WeightsError(f"coarse {name!r} finds no 68 points in luma")
+    return coarse
 
 
 def _trust(visibility: F32) -> float:

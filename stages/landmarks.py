@@ -128,8 +128,9 @@ class Landmarks(stage.Transform):
         if gone or doubles:
             self._lost_s = now
 
-    def _sightings(self, frame: Frame, crops: list[Any]) -> list[Sighting]:
-        found = self._model.run(frame if self._colour else frame.luma, crops)
+    def _sightings(self, frame: Frame, crops: list[Any], first: bool = False) -> list[Sighting]:
+        look = self._model.look if first else self._model.run
+        found = look(frame if self._colour else frame.luma, crops)
         rows = zip(found.points_px, found.presence.tolist(), found.visibility, strict=True)
         return [Sighting(*row) for row in rows]
 
@@ -210,7 +211,7 @@ class Landmarks(stage.Transform):
         if not faces:
             return []
         crops = [self._model.first_crop(f.box_xyxy_px, f.keypoints_px) for f in faces]
-        found = self._sightings(frame, crops)
+        found = self._sightings(frame, crops, first=True)
         hopeful = [i for i, seen in enumerate(found) if seen.presence > HOPELESS]
         for _ in range(PASSES - 1 if hopeful else 0):
             crops = [self._model.next_crop(found[i].points_px) for i in hopeful]

@@ -40,15 +40,19 @@ def crop_protocol(
     faces: Sequence[AnnotatedFace],
     seed: int = 0,
     progress: Callable[[int], None] = lambda _done: None,
+    coarse: bool = True,
 ) -> F32:
-    """Return the points found (N, K, 2) in picture px, each from one jittered crop, one pass."""
-    rng = np.random.default_rng(seed)
+    """Return the points found (N, K, 2) in picture px, each from one jittered crop, one pass.
+
+    Without `coarse` the network gets the crop as it is, and no coarse one sets it right.
+    """
+    rng, look = np.random.default_rng(seed), model.look if coarse else model.run
     found = []
     for number, face in enumerate(faces, 1):
         picture = picture_for(model, face.image)
         check_face(face, face.points_px, picture.shape)
         crop = jittered_crop(face.points_px, rng)
-        found.append(model.run(picture, [crop]).points_px[0])
+        found.append(look(picture, [crop]).points_px[0])
         progress(number)
     return np.stack(found).astype(np.float32)
 

@@ -19,7 +19,7 @@ from ...pipeline.errors import ConfigError, ModelError, WeightsError
 from ..crops import SIDE_PER_EXTENT
 from . import detector_export, export_int8, landmark_export
 from .landmark_formats import SCHEMES
-from .landmark_network import LandmarkNet
+from .landmark_network import COARSE_HEAD, net_of
 from .recipe_checkpoint import read_checkpoint
 from .recipe_network import RECIPES, TransferNet, build
 
@@ -30,6 +30,7 @@ PARITY_PX = 0.02
 OPSET = 17
 DEFAULT_SIZE = 160  # of checkpoints that do not tell theirs
 DEFAULT_SCORE = 0.5
+COARSE_NAME = "landmarks_coarse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,14 @@ def _refuse(options: Options, *names: str) -> None:
 
 
 def _landmarks(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str, Any]]:
-    net = LandmarkNet()
-    net.load_state_dict(state["average"])
+    net = net_of(state["average"])
     size = options.size or int(state.get("size", DEFAULT_SIZE))
     scheme = options.scheme or "ibug68"
     data = landmark_export.export_onnx(net, scheme, size)
-    return data, {**landmark_export.spec(scheme, size, data), "name": options.out.stem}
+    spec = {**landmark_export.spec(scheme, size, data), "name": options.out.stem}
+    if net.head != COARSE_HEAD:
+        spec["coarse"] = COARSE_NAME  # sets its first crop right
+    return data, spec
 
 
 def _detector(options: Options) -> tuple[bytes, dict[str, Any]]:

@@ -13,33 +13,37 @@ from torch import Tensor
 from .landmark_augment import Augmenter
 from .landmark_dataset import FACE, LANDMARKS, NEGATIVE, FaceCache
 from .landmark_loss import Batch
-from .landmark_network import SCHEMES
+from .landmark_network import COARSE_HEAD, COARSE_WIDTHS, FINE_HEAD, FINE_WIDTHS, SCHEMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
+    from .landmark_network import Widths
+
 SAMPLING = {
     "helen68": 3.0,
     "helen194_extra": 2.5,
     "afw68": 3.0,
-    "ytf68": 0.4,
+    "ytf68": 0.2,
     "render": 0.4,
     "facedet": 0.5,
 }
 TRUST = {"helen194_extra": 0.7, "ytf68": 0.5}
 TAUGHT_TRUST = 0.4
 FACE_SHARE, NEGATIVE_SHARE = 0.04, 0.10
-SMALL_SIZE = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What holds up to the share `until` of a run; `strength` is how often crops are spoilt."""
+    """What holds up to the share `until` of a run.
+
+    Crops have `size` px at most; `strength` is how often they are spoilt.
+    """
 
     until: float
-    small: bool
+    size: float
     strength: float
     sampling: Mapping[str, float]
 
@@ -47,9 +51,10 @@ class Phase:
 # Nothing in the network depends on the size, and small is faster: the full size comes later.
 # The video frames' points lie a little differently, so the sharper photos end the run.
 PHASES = (
-    Phase(0.35, True, 1.0, SAMPLING),
-    Phase(0.75, False, 0.8, SAMPLING),
-    Phase(math.inf, False, 0.5, SAMPLING | {"ytf68": 0.12, "facedet": 0.3}),
+    Phase(0.2, 128, 1.0, SAMPLING),
+    Phase(0.52, 160, 0.9, SAMPLING),
+    Phase(0.8, math.inf, 0.8, SAMPLING),
+    Phase(math.inf, math.inf, 0.5, SAMPLING | {"ytf68": 0.08, "facedet": 0.3, "render": 0.3}),
 )
 
 
@@ -64,23 +69,40 @@ class Settings:
 
     `minutes` is the most it takes; it ends after `patience` checks in a row, one every
     `check_every_s`, that found no smaller error on the faces set aside. `seed` fixes the first
-    weights and the random pictures.
+    weights and the random pictures. `jitter` holds the shares of crops that stray little, as those
+    that follow a face do, and far, as a detector's may; `teach` is whether the network may label
+    faces for itself.
     """
 
     minutes: float = 110.0
-    size: int = 160
+    size: int = 192
     batch: int = 64
     rate: float = 3e-3
     decay: float = 0.02
     average: float = 0.999
     seed: int = 0
+    widths: Widths = FINE_WIDTHS
+    head: int = FINE_HEAD
+    jitter: tuple[float, float] = (0.7, 0.05)
+    teach: bool = True
     patience: int = 10
     save_every_s: float = 180.0
     check_every_s: float = 480.0
 
     def size_at(self, progress: float) -> int:
         """Return the side of the training crops at a share of the run."""
-        return min(self.size, SMALL_SIZE) if phase_at(progress).small else self.size
+        return int(min(self.size, phase_at(progress).size))
+
+
+COARSE = Settings(
+    minutes=10,
+    size=64,
+    average=0.998,
+    widths=COARSE_WIDTHS,
+    head=COARSE_HEAD,
+    jitter=(0.1, 0.45),
+    teach=False,
+)
 
 
 def draw_batches(
@@ -92,7 +114,7 @@ def draw_batches(
 ) -> Iterator[Batch]:
     """Yield random training batches for ever; near the end they are spoilt less often."""
     rng = np.random.default_rng(seed)
-    augmenter = Augmenter(faces, settings.size, rng)
+    augmenter = Augmenter(faces, settings.size, rng, jitter=settings.jitter)
     shares = {phase.until: sampling(faces, phase.sampling) for phase in PHASES}
     while True:
         phase = phase_at(progress())

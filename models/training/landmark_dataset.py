@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-CACHE_SIZE = 224
+CACHE_SIZE = 320  # holds a crop of 192 px at full sharpness
 CACHE_LOOSENESS = 2.2 / SIDE_PER_EXTENT
 NEGATIVE, FACE, LANDMARKS = 0, 1, 2
 HELD_OUT_ONE_IN = 11
@@ -56,7 +56,7 @@ class Sample:
 
 @dataclass(slots=True)
 class FaceCache:
-    """Arrays over samples: luma (N, 224, 224), points in its px, NaN where unlabelled."""
+    """Arrays over samples: luma (N, 320, 320), points in its px, NaN where unlabelled."""
 
     images: NDArray[np.uint8]
     kind: NDArray[np.int64]
@@ -99,9 +99,12 @@ def read_cache(path: Path) -> FaceCache:
             points = {scheme: kept[scheme] for scheme in ("ibug68", "helen194")}
             names = [str(name) for name in kept["names"]]
             arrays = (kept["images"], kept["kind"], kept["roll"])
-            return FaceCache(*arrays, points, names, kept["held_out"])
+            faces = FaceCache(*arrays, points, names, kept["held_out"])
     except DAMAGED as error:
         raise AnnotationError(f"{path}: damaged; delete it to have it made again") from error
+    if faces.images.shape[1:] != (CACHE_SIZE, CACHE_SIZE):
+        raise AnnotationError(f"{path}: made with crops of another size; delete it")
+    return faces
 
 
 def build_cache(data: Path, most: int | None = None) -> FaceCache:
@@ -132,7 +135,7 @@ def build_cache(data: Path, most: int | None = None) -> FaceCache:
 def loose_crop(
     luma: NDArray[np.uint8], crop: Crop
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Cut the surroundings of a crop; returns (224, 224) luma and the matrix that did it."""
+    """Cut the surroundings of a crop; returns (320, 320) luma and the matrix that did it."""
     wide = Crop(crop.centre_x, crop.centre_y, crop.side * CACHE_LOOSENESS, crop.angle)
     matrix = wide.to_crop(CACHE_SIZE)
     shrink = min(1.0, CACHE_SIZE / wide.side)

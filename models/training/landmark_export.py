@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..crops import SIDE_PER_EXTENT
-from .landmark_network import SCHEMES, STRIDE, LandmarkNet, cell_centres
+from .landmark_network import SCHEMES, STRIDE, LandmarkNet, cell_centres, net_of
 
 NAMES = {"ibug68": "landmarks68", "helen194": "landmarks194"}
 OUTPUTS = ("landmarks", "presence", "visibility")
@@ -65,9 +65,7 @@ def _sureness(presence: nn.Linear, spread: nn.Module, half_px: float) -> nn.Line
 
 def fused(net: LandmarkNet) -> LandmarkNet:
     """Return a copy in inference mode whose batch norms are folded into the convolutions."""
-    copy = LandmarkNet()
-    copy.load_state_dict(net.state_dict())
-    copy.eval()
+    copy = net_of(net.state_dict()).eval()
     for module in copy.modules():
         if isinstance(module, nn.Sequential) and len(module) >= 2:
             convolution, norm = module[0], module[1]

@@ -17,7 +17,7 @@ from .landmark_augment import protocol_crop
 from .landmark_batches import Settings, draw_batches, images_tensor, label_trust
 from .landmark_dataset import LANDMARKS, FaceCache, set_aside
 from .landmark_loss import Batch, batch_loss
-from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
+from .landmark_network import SCHEMES, LandmarkNet, net_of, soft_argmax
 from .landmark_teach import load_taught, save_taught, taught
 from .landmark_transfer import with_inner_points
 
@@ -42,7 +42,7 @@ class Run:
         self.trust = label_trust(self.faces)
         self.aside = set_aside(faces)
         torch.manual_seed(settings.seed)
-        self.net = channels_last(LandmarkNet())
+        self.net = channels_last(LandmarkNet(settings.widths, settings.head))
         self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=settings.rate, weight_decay=settings.decay
@@ -53,7 +53,10 @@ class Run:
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint; WeightsError names one that cannot be used."""
         state = load_checkpoint(path)
-        self.net.load_state_dict(state["net"])
+        try:
+            self.net.load_state_dict(state["net"])
+        except RuntimeError as error:
+            raise WeightsError(f"{path} is of another network than this run trains") from error
         self.average = state["average"]
         if "optimiser" in state:
             self.optimiser.load_state_dict(state["optimiser"])
@@ -84,7 +87,7 @@ class Run:
         errors: dict[str, float] = {}
         self.net.train()
         while self.trained_s < end_s and self.idle < self.settings.patience:
-            if not complete and self._progress() >= TEACH_AT:
+            if self.settings.teach and not complete and self._progress() >= TEACH_AT:
                 self._teach(report)
                 batches, complete = self._batches(), True
             start_s = time.monotonic()
@@ -149,9 +152,7 @@ class Run:
 
     def averaged(self) -> LandmarkNet:
         """Return the network with the averaged weights, in inference mode."""
-        net = LandmarkNet()
-        net.load_state_dict(self.average)
-        return net.eval()
+        return net_of(self.average).eval()
 
     def check(self, size: int) -> str:
         """Describe the errors on held-out faces; count the checks that the others gained nothing.
@@ -186,7 +187,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint without running code from it; WeightsError names a file that is none."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        LandmarkNet().load_state_dict(state["average"])
+        net_of(state["average"])
     except Exception as error:  # torch raises many kinds on damaged or foreign files
         reason = str(error).partition("\n")[0]
         raise WeightsError(f"{path} is no checkpoint of the landmark network: {reason}") from error

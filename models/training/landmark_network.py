@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Widths = tuple[int, int, int, int]
+
 SCHEMES = {"ibug68": 68, "helen194": 194}
 STRIDE = 8
+# The network that follows faces, and the small one that only sets a first crop right.
+FINE_WIDTHS, FINE_HEAD = (16, 32, 64, 128), 64
+COARSE_WIDTHS, COARSE_HEAD = (16, 32, 32, 64), 32
 
 
 class ConvUnit(nn.Sequential):
@@ -56,11 +66,10 @@ class LandmarkNet(nn.Module):
     kernels: others cost as much as the next multiple.
     """
 
-    def __init__(
-        self, widths: tuple[int, int, int, int] = (16, 32, 64, 128), head: int = 64
-    ) -> None:
+    def __init__(self, widths: Widths = FINE_WIDTHS, head: int = FINE_HEAD) -> None:
         super().__init__()
         w0, w1, w2, w3 = widths
+        self.head = head
         self.stem = nn.Sequential(ConvUnit(1, w0, 4, 6), ConvUnit(w0, w1, 2))
         self.stage1 = Residual(w1)
         self.stage2 = nn.Sequential(ConvUnit(w1, w2, 2), Residual(w2))
@@ -87,6 +96,15 @@ class LandmarkNet(nn.Module):
         p2 = self.merge2(c2 + up2)
         up1 = functional.interpolate(self.lateral2(p2), scale_factor=2.0, mode="nearest")
         return self.merge1(functional.relu(self.lateral1(c1) + up1)), pooled
+
+
+def net_of(state: Mapping[str, Tensor]) -> LandmarkNet:
+    """Return the network that saved weights belong to, with these weights."""
+    layers = ("stem.0.0", "stem.1.0", "stage2.0.0", "stage3.0.0")
+    w0, w1, w2, w3 = (len(state[f"{layer}.weight"]) for layer in layers)
+    net = LandmarkNet((w0, w1, w2, w3), len(state["lateral1.weight"]))
+    net.load_state_dict(state)
+    return net
 
 
 def standardise(x: Tensor) -> Tensor:

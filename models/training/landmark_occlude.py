@@ -49,8 +49,10 @@ class Occluder:
             square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
             self._fill(image, [points.mean(axis=0) + 0.75 * extent * square])
             return 0.0
-        elif draw < 0.46:
+        elif draw < 0.5:
             self._fill(image, [self._oval(points)])
+            for _ in range(int(self.rng.integers(0, 3))):
+                self._fill(image, self._fingers(points[17:].mean(axis=0), extent))
             return 0.0
         else:
             for _ in range(int(self.rng.integers(1, 3))):
@@ -69,17 +71,25 @@ class Occluder:
         """A random smooth polygon or a bunch of finger-like bars near a random point."""
         rng = self.rng
         centre = points[rng.integers(len(points))] + rng.normal(0, 0.1 * extent, 2)
-        turn = rng.uniform(0, 2 * np.pi)
-        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         if rng.random() < 0.3:
-            length, width = extent * rng.uniform(0.3, 0.8), extent * rng.uniform(0.05, 0.1)
-            bar = np.array([[0, -width], [length, -width], [length, width], [0, width]])
-            step = np.array([0.0, 2.4 * width])
-            return [(bar + step * i) @ rotation.T + centre for i in range(int(rng.integers(2, 5)))]
+            return self._fingers(centre, extent)
+        rotation = self._rotation()
         angles = np.sort(rng.uniform(0, 2 * np.pi, 10))
         radii = extent * rng.uniform(0.08, 0.28) * rng.uniform(0.7, 1.3, (10, 1))
         circle = np.stack((np.cos(angles), np.sin(angles) * rng.uniform(0.4, 1.0)), axis=1)
         return [(circle * radii) @ rotation.T + centre]
+
+    def _fingers(self, centre: NDArray[np.floating], extent: float) -> list[NDArray[np.floating]]:
+        """Return bars side by side that begin at a point (2,)."""
+        rng, rotation = self.rng, self._rotation()
+        length, width = extent * rng.uniform(0.3, 0.8), extent * rng.uniform(0.05, 0.1)
+        bar = np.array([[0, -width], [length, -width], [length, width], [0, width]])
+        step = np.array([0.0, 2.4 * width])
+        return [(bar + step * i) @ rotation.T + centre for i in range(int(rng.integers(2, 5)))]
+
+    def _rotation(self) -> NDArray[np.float64]:
+        turn = self.rng.uniform(0, 2 * np.pi)
+        return np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
 
     def _hat(self, image: Luma, points: Points, extent: float) -> None:
         left, right = points[17], points[26]

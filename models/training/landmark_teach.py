@@ -11,7 +11,7 @@ import torch
 
 from ..crops import SIDE_PER_EXTENT, Crop, crop_from_landmarks, transform_points
 from ..topology import topology
-from .landmark_augment import tight_box
+from .landmark_augment import side_step, tight_box
 from .landmark_batches import images_tensor
 from .landmark_dataset import (
     CACHE_LOOSENESS,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 LOOKS = 12
 AGREEMENT = 0.02
-REFINED = {"ytf68": 0.5}
+REFINED = {"ytf68": 0.7, "helen194_extra": 0.5, "helen68": 0.25, "afw68": 0.25}
 
 
 def taught(faces: FaceCache, net: LandmarkNet, size: int) -> FaceCache:
@@ -50,6 +50,8 @@ def taught(faces: FaceCache, net: LandmarkNet, size: int) -> FaceCache:
     for row in np.flatnonzero(~faces.held_out & (faces.kind != NEGATIVE)):
         crop = _first_crop(faces, int(row), net, size)
         for scheme, (mean, spread) in _looks(faces.images[row], crop, net, size).items():
+            if scheme == "ibug68":  # the mean of mirrored looks knows no side
+                mean = mean + side_step(mean)
             values = points[scheme][row]
             share = REFINED.get(faces.names[row].split("/")[0], 0.0)
             if spread < AGREEMENT:

@@ -78,7 +78,7 @@ def run(
             say(f"{options.out} holds nothing to continue: a new run begins")
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
-    kinds = {"landmarks": _landmarks, "detector": _detector}
+    kinds = {"landmarks": _landmarks, "coarse": _landmarks, "detector": _detector}
     return kinds.get(options.recipe, _recipe)(options, say, progress)
 
 
@@ -113,7 +113,9 @@ class _WatchedLandmarks(landmark_loop.Run):
 def _landmarks(
     options: Options, say: Callable[[str], None], progress: Callable[[float], None]
 ) -> dict[str, Any]:
-    settings = replace(landmark_batches.Settings(seed=options.seed), **_given(options, "size"))
+    coarse = options.recipe == "coarse"
+    base = landmark_batches.COARSE if coarse else landmark_batches.Settings()
+    settings = replace(base, seed=options.seed, **_given(options, "size"))
     checkpoint = options.out / "last.pt"
     _refuse(checkpoint, options)
     if options.smoke:

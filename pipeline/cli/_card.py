@@ -57,24 +57,29 @@ def _facts(console: Output, cards: Any, judge: Any, model: str, data: Path) -> d
     name = NAMES.get(model, model)
     network = load_network(name, None)
     path = _file(model)
+    spec = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     faces = _faces(data, points_of(network))
-    rows, regions, worst = [], {}, []
+    rows, worst = [], []
+    regions: dict[str, Any] = {}
     for label, group in _groups(faces, data):
-        found = judge.crop_protocol(network, group)
-        figures = judge.report(group, found, network.scheme)
-        regions[label] = figures.pop("regions")
-        rows.append({"faces": label, "protocol": "crop", **figures})
-        errors = judge.errors_of(group, found, network.scheme)
+        found = {"crop": judge.crop_protocol(network, group)}
+        if "coarse" in spec:
+            found["crop, no coarse"] = judge.crop_protocol(network, group, coarse=False)
+        found["end-to-end"] = end_to_end(group, name, judge, lambda _done: None)
+        for protocol, points in found.items():
+            figures = judge.report(group, points, network.scheme)
+            by_region = figures.pop("regions")
+            regions.setdefault(label, by_region)
+            rows.append({"faces": label, "protocol": protocol, **figures})
+        errors = judge.errors_of(group, found["crop"], network.scheme)
         worst += [(face.name, float(e)) for face, e in zip(group, errors, strict=True)]
-        whole = end_to_end(group, name, judge, lambda _done: None)
-        figures = judge.report(group, whole, network.scheme)
-        rows.append({"faces": label, "protocol": "end-to-end", **figures})
         console.say(f"{model}: {len(group)} faces of {label}")
     return {
-        "spec": json.loads(path.with_suffix(".json").read_text(encoding="utf-8")),
+        "spec": spec,
         "sha256": network.sha256,
         "crop_px": network.size,
         "size": cards.size_and_cost(path),
+        "coarse": cards.size_and_cost(_file(spec["coarse"])) if "coarse" in spec else None,
         "speed_ms": cards.speed_ms(network),
         "errors": rows,
         "regions": regions,

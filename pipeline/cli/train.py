@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _POSITIVE = Number(min=0, min_open=True)
-_RECIPES = ("landmarks", "detector", "facenet194", "resnet68")
-_TRANSFER, _OWN = ("facenet194", "resnet68"), ("landmarks", "detector")
+_TRANSFER, _OWN = ("facenet194", "resnet68"), ("landmarks", "coarse", "detector")
+_RECIPES = (*_OWN, *_TRANSFER)
 _ONLY_FOR = {
     "trunks": _TRANSFER,
     "faces": _TRANSFER,
@@ -28,7 +28,7 @@ _ONLY_FOR = {
     "normalised": ("resnet68",),
     "cache": _OWN,
     "rate": _OWN,
-    "size": ("landmarks",),
+    "size": ("landmarks", "coarse"),
 }
 
 
@@ -44,15 +44,15 @@ _ONLY_FOR = {
     "--cache",
     type=_PATH,
     metavar="DIR",
-    help="landmarks, detector: where to keep decoded faces and what was mined, for several runs "
-    "[default: RUN].",
+    help="landmarks, coarse, detector: where to keep decoded faces and what was mined, for "
+    "several runs [default: RUN].",
 )
-@click.option("--rate", type=_POSITIVE, help="landmarks, detector: highest learning rate.")
+@click.option("--rate", type=_POSITIVE, help="landmarks, coarse, detector: highest learning rate.")
 @click.option(
     "--size",
     type=click.IntRange(64, 192),
     callback=multiple_of_32,
-    help="landmarks: side of the crop in px.",
+    help="landmarks, coarse: side of the crop in px.",
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option(
@@ -70,10 +70,11 @@ _ONLY_FOR = {
 @output_options()
 @click.pass_obj
 def command(console: Output, /, trunks: tuple[str, ...], depth: str, **options: Any) -> None:
-    """Train RECIPE: landmarks, detector, facenet194 or resnet68.
+    """Train RECIPE: landmarks, coarse, detector, facenet194 or resnet68.
 
     \b
     landmarks   the default network, 68 and 194 points
+    coarse      the small network that sets a first crop right
     detector    the face detector
     facenet194  Helen's 194 points by transfer from FaceNet's encoder
     resnet68    68 points of video faces by transfer from ResNet-50 or -101

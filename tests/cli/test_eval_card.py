@@ -36,15 +36,16 @@ def test_a_card_states_what_eval_measures(data: Path, tmp_path: Path, vidfilter:
     facts = json.loads(done.out)["landmarks68"]
     judged = vidfilter("eval", "landmarks", str(data / "mine"), "--json")
     error = json.loads(judged.out)["nme_interocular"]
-    crop, whole = facts["errors"]
+    crop, alone, whole = facts["errors"]
     assert (crop["faces"], crop["protocol"], crop["n"]) == ("mine", "crop", 2)
+    assert (alone["protocol"], alone["found"]) == ("crop, no coarse", 2)
     assert (whole["protocol"], whole["found"]) == ("end-to-end", 2)
     assert crop["nme_interocular"] == pytest.approx(error, abs=1e-4)
     card = (tmp_path / "landmarks68.md").read_text()
     assert f"| mine | crop | 2 | 2 | {error:.4f} |" in card
     assert facts["sha256"][:16] in card
     assert 0.1 < facts["size"]["parameters_m"] < 5
-    assert 1 < facts["size"]["products_m"] < 120
+    assert 1 < facts["coarse"]["products_m"] < facts["size"]["products_m"] < 120
 
 
 def test_words_around_the_figures_stay(data: Path, tmp_path: Path, vidfilter: Command) -> None:

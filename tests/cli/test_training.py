@@ -30,7 +30,7 @@ def test_without_torch_the_extra_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("recipe", ["landmarks", "detector", "facenet194", "resnet68"])
+@pytest.mark.parametrize("recipe", ["landmarks", "coarse", "detector", "facenet194", "resnet68"])
 def test_training_without_data_names_the_folder(
     recipe: str, tmp_path: Path, vidfilter: Command
 ) -> None:

@@ -27,7 +27,7 @@ from vidfilter.models.metrics import face_errors
 from vidfilter.models.topology import topology
 from vidfilter.models.training import export
 from vidfilter.models.training.landmark_augment import Augmenter
-from vidfilter.models.training.landmark_batches import Settings, label_trust
+from vidfilter.models.training.landmark_batches import COARSE, Settings, label_trust
 from vidfilter.models.training.landmark_dataset import FACE, LANDMARKS, FaceCache, build_cache
 from vidfilter.models.training.landmark_formats import (
     AnnotationError,
@@ -43,6 +43,8 @@ from vidfilter.models.training.landmark_teach import load_taught, save_taught, t
 from vidfilter.models.training.landmark_transfer import with_inner_points
 from vidfilter.pipeline.errors import WeightsError
 from vidfilter.stages._testface import random_face_image
+
+CHECKPOINT = Path(__file__).parents[2] / "models/training/checkpoints/landmarks.pt"
 
 
 def write_pts(path: Path, points: np.ndarray, header: bool = True) -> None:
@@ -96,6 +98,52 @@ def test_training_stops_resumes_and_exports(data: Path, tmp_path: Path) -> None:
     assert points.shape == (3, spec["points"], 2)
     assert presence.shape == (3,)
     assert ((visibility >= 0) & (visibility <= 1)).all()
+
+
+@pytest.mark.slow
+def test_the_coarse_network_trains_and_exports_by_itself(data: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    faces = build_cache(data, most=8)
+    run = Run(tmp_path, faces, replace(COARSE, minutes=0.02, batch=4))
+    run.train(lambda _line: None)
+    spec = export.run(export.Options(tmp_path / "last.pt", tmp_path / "mine.onnx"))
+    assert spec["input"]["size"] == 64
+    assert "coarse" not in spec
+    spec = export.run(export.Options(CHECKPOINT, tmp_path / "fine.onnx"))
+    assert spec["coarse"] == "landmarks_coarse"
+    with pytest.raises(WeightsError, match=r"last\.pt is of another network"):
+        Run(tmp_path, faces, quick()).resume(tmp_path / "last.pt")
+
+
+def test_a_bent_face_keeps_its_points(data: Path) -> None:
+    """In a picture whose luma tells the place, the points still lie where they lay."""
+    faces = build_cache(data, most=1)
+    augmenter = Augmenter(faces, 160, np.random.default_rng(0), strength=10.0)
+    ramp = np.tile(np.linspace(40, 200, 320), (320, 1)).astype(np.uint8)
+    shrink = Crop(159.5, 159.5, 320.0).to_crop(160)
+    before = np.random.default_rng(1).uniform(20, 140, (194, 2)).astype(np.float32)
+    for picture, axis in ((ramp, 0), (ramp.T.copy(), 1)):
+        points = {"helen194": before}
+        bent = augmenter._warp(picture, shrink, points)
+        after = points["helen194"]
+        assert np.abs(after - before).max() > 1.5
+        x, y = cv2.split(after[None])
+        luma = cv2.remap(bent, x, y, cv2.INTER_LINEAR)[0].astype(float)
+        assert np.abs(luma - (40 + before[:, axis])).max() < 2
+
+
+def test_labels_lie_to_the_same_side_in_mirrored_crops(data: Path) -> None:
+    """The annotators' step to the right is not turned round, that of exact renders is."""
+    faces = build_cache(data, most=1)
+    sides = {}
+    for name in ("helen68/a", "render/a"):
+        named = replace(faces, names=[name] * len(faces.names))
+        augmenter = Augmenter(named, 160, np.random.default_rng(0), strength=0.0)
+        sides[name] = np.stack([augmenter.draw(0).points["ibug68"].mean(axis=0) for _ in range(64)])
+    apart = sides["helen68/a"] - sides["render/a"]
+    apart = apart[np.isfinite(apart[:, 0])]  # without those that show no face
+    assert set(np.sign(apart[:, 0].round(3)).tolist()) == {0.0, 1.0}
+    assert np.abs(apart[:, 1]).max() < 1e-3
 
 
 def test_network_does_not_see_exposure_or_luma_range() -> None:
@@ -271,9 +319,6 @@ def test_photos_with_194_points_get_the_inner_68(data: Path) -> None:
     assert np.array_equal(filled[:-5], dense[:-5])
 
 
-CHECKPOINT = Path(__file__).parents[2] / "models/training/checkpoints/landmarks.pt"
-
-
 def test_a_network_labels_what_nobody_labelled(data: Path, tmp_path: Path) -> None:
     """The network that the project keeps, on rendered faces whose points are known and hidden."""
     torch.set_num_threads(1)
@@ -320,7 +365,7 @@ def test_an_oval_over_the_features_leaves_no_face(data: Path) -> None:
     gone = 0
     for _ in range(200):
         image = np.full((96, 96), 77, np.uint8)
-        points = faces.points["ibug68"][0] * 96 / 224
+        points = faces.points["ibug68"][0] * 96 / 320
         if occluder.cover(image, points, 1.0) == 0.0:
             gone += 1
             inner = points[27:].round().astype(int)
