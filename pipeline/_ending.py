@@ -1,7 +1,8 @@
 """How a pipeline ends: drained or at once, and never later than a deadline.
 
 Wake first, join second: a thread that blocks on a queue, a wait or a device is woken before
-anybody waits for it, and one that does not follow is named and left behind.
+anybody waits for it, and one that does not follow is named and left behind. A drain goes on
+without a source that hangs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from .bus import Kind, Message
 from .errors import ShutdownError, StageError, StallError, VidfilterError
 from .node import Node, Shared
-from .stage import Sink
+from .stage import Sink, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,16 +87,27 @@ class Ending:
             self._check_drain(time.monotonic() - self._stopped_at)
 
     def _check_drain(self, since_s: float) -> None:
-        active = [node for node in self.nodes if not node.ended and not node.finishing]
+        active = [node for node in self.nodes if node.at_work]
         stuck = [node for node in active if node.busy_s() > STUCK_AFTER_STOP_S]
         if stuck and since_s > STUCK_AFTER_STOP_S:
-            self.fail(stall(stuck[0], "did not react to the stop"))
+            self._leave_behind(stuck, stall(stuck[0], "did not react to the stop"))
         elif active and since_s > DRAIN_LIMIT_S:
             busiest = max(active, key=Node.busy_s)
             self.fail(stall(busiest, f"was still draining {DRAIN_LIMIT_S:g} s after the stop"))
 
+    def _leave_behind(self, stuck: list[Node], error: StallError) -> None:
+        """End what does not react; where that is the source alone, the outputs still get whole."""
+        if any(not isinstance(node.stage, Source) for node in stuck):
+            self.fail(error)
+            return
+        self.remember(error)
+        stuck[0].abandon()
+
     def watch(self) -> None:
         """The watchdog: nobody may stay inside one call for longer than the stall timeout."""
+        source = self.nodes[0]
+        if source.settling and not source.ended and source.busy_s() > STUCK_AFTER_STOP_S:
+            source.abandon()  # it has given all its frames
         for node in self.nodes:
             limit = self._spec.stall_timeout_s
             if node.histogram.count == 0:
@@ -154,9 +166,10 @@ class Ending:
             node.lost += node.holds_frame
         self._stop_stages([node for node in reversed(self.nodes) if not node.alive])
         drain_bus()
-        if stuck and self.error is None:
-            names = ", ".join(node.id for node in stuck)
-            self.error = ShutdownError(f"still busy at the end: {names}", stage=stuck[0].id)
+        guilty = [node.id for node in stuck if not node.abandoned]
+        if guilty and self.error is None:
+            text = f"still busy at the end: {', '.join(guilty)}"
+            self.error = ShutdownError(text, stage=guilty[0])
 
     def _stop_stages(self, nodes: list[Node]) -> None:
         """Release the stages; those of other threads aside, so that a stuck one cannot hold us."""

@@ -37,6 +37,7 @@ class Node(StageContext):
         self.last_time_s = 0.0
         self.finishing = False
         self.ended = False
+        self.settling = self.abandoned = False
         self._shares = True
 
     # The runner's side
@@ -55,6 +56,17 @@ class Node(StageContext):
         """Return how long the stage has been inside one call."""
         since = self.busy_since
         return 0.0 if since is None else (time.monotonic_ns() - since) / 1e9
+
+    def abandon(self) -> None:
+        """Go on without the thread of this source, which hangs: what it gave is all there is."""
+        self.abandoned = self.ended = True
+        for out in self.outs:
+            out.inbox.end()  # type: ignore[union-attr]
+
+    @property
+    def at_work(self) -> bool:
+        """Whether frames may still come from here, or go in."""
+        return not (self.ended or self.finishing or self.settling)
 
     @property
     def holds_frame(self) -> bool:
@@ -136,13 +148,19 @@ class Node(StageContext):
             self._enter()
             frame = next(frames, None)
             self._leave()
-            if frame is None:
+            if frame is None or self.abandoned:
                 break
             self.frames_in += 1
             self.last_time_s = frame.time_s
             self._emit(frame)
             self.shared.running.wait()
+        self._settle(source)
+
+    def _settle(self, source: Source) -> None:
+        self.settling = True
+        self._enter()
         source.settle()
+        self._leave(count=False)
 
     def _run_consumer(self) -> None:
         inbox = self.inbox

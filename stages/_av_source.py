@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MAX_DECODER_THREADS = 4
 _CLOSE_TIMEOUT_S = 0.5
-_SETTLE_S = 1.0
+_SETTLE_S = 0.8  # less than the patience with a source that was asked to stop
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "mms", "whep"})
 # No frame waits, but those looked at while opening are lost: nothing for a file.
 _AT_ONCE = {"container_options": {"rtsp_transport": "tcp", "fflags": "nobuffer"}}
@@ -161,7 +161,7 @@ class MediaReader:
             self.info.lane.begin(self._context.packet_takers)
 
     def settle(self) -> None:
-        """Read on for the sound of the pictures already given, for a second at most."""
+        """Read on for the sound of the pictures already given, for less than a second."""
         lane, end = self.info.lane, self._times.end
         if lane is None or end is None or self._reached_end:
             return

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import av
 import pytest
 from giving import start
+
+from vidfilter.pipeline.cli import main
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 SLOW = ("--set", "k-source.delay_s=0.02", "--set", "k-source.frames=100000")
@@ -21,6 +26,15 @@ def wait_for(path: Path, size: int = 1) -> None:
     deadline = time.monotonic() + 30
     while not (path.exists() and path.stat().st_size >= size):
         assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def wait_for_no_more(path: Path) -> None:
+    """Wait until `path` has not grown for a second and a half."""
+    size, since = -1, time.monotonic()
+    while time.monotonic() - since < 1.5:
+        if path.stat().st_size != size:
+            size, since = path.stat().st_size, time.monotonic()
         time.sleep(0.02)
 
 
@@ -77,6 +91,47 @@ def test_a_signal_is_heard_while_the_input_does_not_answer(
     assert process.returncode == code
     assert "Traceback" not in err
     assert [path.name for path in folder.glob("out*")] == []
+
+
+@contextmanager
+def half_fed(pipe: Path, data: bytes) -> Iterator[None]:
+    """Put most of `data` into `pipe`, and then nothing, but keep it open."""
+    os.mkfifo(pipe)
+    release = threading.Event()
+
+    def feed() -> None:
+        with suppress(BrokenPipeError), pipe.open("wb") as stream:
+            stream.write(data[: len(data) * 3 // 4])
+            stream.flush()
+            release.wait(30)
+
+    threading.Thread(target=feed, daemon=True).start()
+    yield
+    release.set()
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_drain_makes_a_whole_file_of_an_input_that_stalled(folder: Path, twice: bool):
+    main(["run", "-o", "in.mkv", "--duration", "4", "--set", "capture.width=320"])
+    with half_fed(folder / "pipe", (folder / "in.mkv").read_bytes()):
+        process = start(["run", "-i", "pipe", "-o", "out.mkv", "--report", "r.json"])
+        wait_for(folder / "out.part.mkv", 50_000)
+        wait_for_no_more(folder / "out.part.mkv")
+        process.send_signal(signal.SIGINT)
+        if twice:
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert "capture" in err
+    assert process.returncode == 1
+    assert (folder / "out.part.mkv").exists() == twice
+    assert (folder / "out.mkv").exists() != twice
+    (sink,) = json.loads((folder / "r.json").read_text())["sinks"]
+    assert sink["unaccounted"] == 0
+    if not twice:
+        with av.open(str(folder / "out.mkv")) as container:
+            frames = sum(1 for _ in container.decode(video=0))
+        assert frames == sink["written"] == sink["captured"] > 50
 
 
 def test_a_stalled_stage_is_named_with_its_stack(folder: Path):

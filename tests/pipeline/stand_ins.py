@@ -226,6 +226,14 @@ class LostSource(CountingSource):
         self.context.request("fail", DeviceError("it is gone"))
 
 
+@register_stage("t-unsettled-source")
+class UnsettledSource(CountingSource):
+    """Never come back after the last frame."""
+
+    def settle(self):
+        threading.Event().wait()
+
+
 @register_stage("t-deaf-stop")
 class DeafStop(CollectingSink):
     """Never come back from being stopped."""

@@ -86,6 +86,36 @@ def test_a_stage_blocked_when_the_stop_comes_does_not_hold_us(guilty, drain):
     assert errors[0].stage == guilty
 
 
+def test_a_source_blocked_when_the_drain_comes_leaves_a_whole_output():
+    pipeline = Pipeline(line(*three(source={"stall_at": 20}), stall_timeout_s=30))
+    thread, errors = run_aside(pipeline)
+    time.sleep(0.3)
+    pipeline.stop()
+    assert ended_within(thread, LIMIT_S)
+    assert str(errors[0]) == "stage source did not react to the stop"
+    assert "misbehave" in errors[0].stack
+    assert pipeline.ended_in_order
+    assert pipeline.stage("file").finished
+    assert [frame.seq for frame in pipeline.stage("file").seen] == list(range(20))
+    (sink,) = pipeline.report().sinks
+    assert (sink.captured, sink.written, sink.unaccounted) == (20, 20, 0)
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_source_that_hangs_after_its_last_frame_holds_nobody(stop):
+    source = stage("t-unsettled-source", frames=MANY if stop else 20)
+    pipeline = Pipeline(line(source, stage("t-file"), stall_timeout_s=30))
+    thread, errors = run_aside(pipeline)
+    if stop:
+        time.sleep(0.3)
+        pipeline.stop()
+    assert ended_within(thread, LIMIT_S)
+    assert errors == []
+    assert pipeline.stage("file").finished
+    assert stop or len(pipeline.stage("file").seen) == 20
+    assert pipeline.report().sinks[0].unaccounted == 0
+
+
 @pytest.mark.parametrize("drain", [True, False])
 def test_stop_with_full_queues_ends_at_once(drain):
     pipeline = Pipeline(line(*three(file={"slow_s": 0.05})))
