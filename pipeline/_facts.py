@@ -45,4 +45,5 @@ def snapshot(graph: Graph, started_at: float, *, live: bool) -> dict[str, Any]:
         "written": {node.id: node.frames_in for node in graph.sinks},
         "dropped": sum(node.dropped_total for node in graph.nodes),
         "live": live,
+        "status": stage.status if isinstance(stage, Source) else "",
     }

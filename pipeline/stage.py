@@ -150,6 +150,11 @@ class Source(Stage):
         return caps
 
     @property
+    def status(self) -> str:
+        """What is out of the ordinary now, in a few words for the status line; usually nothing."""
+        return ""
+
+    @property
     def total_duration_s(self) -> float | None:
         """Length of the medium where known, for progress; never used to stop."""
         return None

@@ -13,8 +13,9 @@ import cv2
 from ..pipeline.caps import Caps
 from ..pipeline.errors import DeviceError
 from ..pipeline.frame import Frame
-from ._devices import list_cameras
-from ._geometry import Orientation, even, fill
+from ._camera_watch import Watch, is_gone
+from ._devices import list_cameras, stable_path
+from ._geometry import Orientation, even, fill, letterbox
 from ._newest import NewestFrame
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ MICROSECOND = Fraction(1, 1_000_000)
 PATIENCE_S = 5.0
 # From this height on cameras reach full rate in MJPEG only, over USB 2.
 _MJPEG_HEIGHT = 720
-_RETRY_S = 0.05
+_RETRY_S, _REOPEN_EVERY_S = 0.05, 0.25
 _UPRIGHT = Orientation()
 
 
@@ -54,34 +55,47 @@ def _known() -> str:
 
 
 class CameraReader:
-    """A camera opened through OpenCV; `width`, `height`, `fps` are asked for, not promised."""
+    """A camera opened through OpenCV; `width`, `height`, `fps` are asked for, not promised.
+
+    One that sends nothing for `patience_s`, or whose device is missing, is lost: for `reopen_s` it
+    is opened again under the same name, and goes on with the same caps. `status` tells of that.
+    """
 
     duration_s = None
 
     def __init__(
         self, device: str, context: Context, width: int, height: int, fps: Fraction,
-        patience_s: float = PATIENCE_S,
+        *, patience_s: float | None = None, reopen_s: float = 0.0,
     ) -> None:  # fmt: skip
         self.device, self._context = device, context
         self._wanted = width, height, fps
-        self._patience_s = patience_s
-        self._newest = NewestFrame(f"camera {device}", context, patience_s)
-        self._camera: cv2.VideoCapture | None = None
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
+        self._reopen_s = reopen_s
+        # The thread that reads loses patience first, unless the driver hangs.
+        longest_s = self._patience_s + (reopen_s and reopen_s + self._patience_s)
+        self._newest = NewestFrame(f"camera {device}", context, longest_s)
+        self.status = ""
 
     def open(self) -> Caps:
         """Open the camera and take its first picture; raises DeviceError."""
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        camera = cv2.VideoCapture(int(self.device) if self.device.isdigit() else self.device)
-        if not camera.isOpened():
-            camera.release()
+        camera = self._connect(self.device)
+        self._name_again = stable_path(self.device)
+        if camera is None:
             raise DeviceError(f"cannot open camera {self.device}: is another program using it?")
-        self._camera = camera
-        self._ask(camera)
         image = self._first_image(camera)
         self._caps = self._caps_of(image, camera)
         self._start_ns = time.monotonic_ns()
         self._newest.start(self._produce(camera))
         return self._caps
+
+    def _connect(self, device: str) -> cv2.VideoCapture | None:
+        camera = cv2.VideoCapture(int(device) if device.isdigit() else device)
+        if not camera.isOpened():
+            camera.release()
+            return None
+        self._ask(camera)
+        return camera
 
     def _ask(self, camera: cv2.VideoCapture) -> None:
         width, height, fps = self._wanted
@@ -112,28 +126,66 @@ class CameraReader:
 
     def _produce(self, camera: cv2.VideoCapture) -> Iterator[Frame]:
         """Read until told to end; the thread that reads is the one that releases the device."""
-        watch = _Watch(self.device, self._patience_s)
+        watch, again = Watch(self.device, self._patience_s), False
         try:
             while not self._newest.ending:
                 good, image = camera.read()
                 stamp_ns = time.monotonic_ns()
-                watch.saw(image if good else None)  # type: ignore[arg-type]
-                if good:
-                    yield self._frame(image, stamp_ns)  # type: ignore[arg-type]
+                if watch.lost(image if good else None):  # type: ignore[arg-type]
+                    camera.release()
+                    camera = self._wait_for_it()
+                    watch, again = Watch(self.device, self._patience_s), True
+                elif good:
+                    yield self._frame(image, stamp_ns, again=again)  # type: ignore[arg-type]
+                    again = False
                 else:
                     time.sleep(_RETRY_S)
         finally:
             camera.release()
 
-    def _frame(self, image: U8, stamp_ns: int) -> Frame:
+    def _wait_for_it(self) -> cv2.VideoCapture:
+        """Return the camera once it is there again; raises DeviceError where it stays away."""
+        began = time.monotonic()
+        self._say_lost()
+        while not self._newest.ending:
+            away_s = time.monotonic() - began
+            if away_s >= self._reopen_s:
+                raise DeviceError(self._farewell())
+            camera = None if is_gone(self._name_again) else self._connect(self._name_again)
+            if camera is not None:
+                self.status = ""
+                self._context.info(f"camera {self.device} is back after {away_s:.1f} s")
+                return camera
+            time.sleep(_REOPEN_EVERY_S)
+        return cv2.VideoCapture()  # one that is not open
+
+    def _say_lost(self) -> None:
+        if self._reopen_s:
+            after_s = (time.monotonic_ns() - self._start_ns) / 1e9
+            self._context.warn(
+                f"camera {self.device} was lost after {after_s:.0f} s: "
+                f"waiting up to {self._reopen_s:g} s for it to come back"
+            )
+            self.status = "camera lost, waiting"
+
+    def _farewell(self) -> str:
+        text = f"camera {self.device} sends no new picture: was it unplugged?"
+        return text + (f" It did not come back within {self._reopen_s:g} s" * (self._reopen_s > 0))
+
+    def _frame(self, image: U8, stamp_ns: int, *, again: bool) -> Frame:
         caps = self._caps
         owner, planes = image, (image,)
-        if image.shape[:2] != (caps.height, caps.width):
-            owner, planes = fill(planes, caps, _UPRIGHT)  # type: ignore[assignment]
+        height, width = image.shape[:2]
+        if (height, width) != (caps.height, caps.width):
+            if (even(height), even(width)) == (caps.height, caps.width):
+                owner, planes = fill(planes, caps, _UPRIGHT)  # type: ignore[assignment]
+            else:  # it came back with another size
+                owner, planes = letterbox(planes, caps)  # type: ignore[assignment]
         pts = (stamp_ns - self._start_ns) // 1000
         return Frame(
-            planes, pts, MICROSECOND, 0, caps, captured_ns=stamp_ns, owner=owner, exclusive=True
-        )
+            planes, pts, MICROSECOND, 0, caps, captured_ns=stamp_ns, owner=owner, exclusive=True,
+            discontinuity=again,
+        )  # fmt: skip
 
     def frames(self) -> Iterator[Frame]:
         """Yield the newest picture each time; raises DeviceError when the camera is gone."""
@@ -149,25 +201,3 @@ class CameraReader:
     def close(self) -> None:
         """End reading and release the camera."""
         self._newest.close()
-
-
-class _Watch:
-    """Notices a camera that fails, or repeats its last picture because it was unplugged."""
-
-    def __init__(self, device: str, patience_s: float) -> None:
-        self._device, self._patience_s = device, patience_s
-        self._last = b""
-        self._alive = time.monotonic()
-
-    def saw(self, image: U8 | None) -> None:
-        """Take note of `image`, None = the read failed; raises DeviceError."""
-        now = time.monotonic()
-        sample = b"" if image is None else image[::37, ::41].tobytes()
-        if sample and sample != self._last:
-            self._last, self._alive = sample, now
-        elif now - self._alive > self._patience_s and (not sample or self._is_gone()):
-            raise DeviceError(f"camera {self._device} sends no new picture: was it unplugged?")
-
-    def _is_gone(self) -> bool:
-        """A still scene may look alike for long; a missing device node does not come from that."""
-        return self._device.startswith("/") and not Path(self._device).exists()

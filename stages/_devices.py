@@ -74,6 +74,11 @@ def list_cameras() -> list[CameraInfo]:
     return _other_cameras()
 
 
+def stable_path(device: str) -> str:
+    """Return the path that `device` keeps when it is plugged in again; itself where none does."""
+    return str(_stable_paths().get(Path(os.path.realpath(device)), device))
+
+
 def list_virtual_cameras() -> list[CameraInfo]:
     """Return the virtual cameras that can be fed (Linux only: others are part of programs)."""
     if not sys.platform.startswith("linux"):

@@ -53,7 +53,10 @@ class NewestFrame:
         try:
             for frame in produce:
                 with self._changed:
-                    self._replaced += self._newest is not None
+                    if self._newest is not None:
+                        self._replaced += 1
+                        if self._newest.discontinuity:  # still true of the one in its place
+                            frame = frame.with_(discontinuity=True)
                     self._newest = frame
                     self._changed.notify()
                 if self.ending:

@@ -88,6 +88,14 @@ class Capture(stage.Source):
             json_schema_extra={"unit": "frames/s"},
         )
         faces: int = Field(1, ge=0, le=16, description="how many faces the test source shows")
+        reopen_s: float = Field(
+            10.0,
+            ge=0,
+            le=3600,
+            description="how long to wait for a camera that was lost, such as unplugged, to come "
+            "back; 0 = end at once",
+            json_schema_extra={"unit": "s"},
+        )
         duration: float | None = Field(
             None,
             gt=0,
@@ -147,7 +155,9 @@ class Capture(stage.Source):
 
         params, device = self.params, find_camera(which)
         self._kind = "camera"
-        return CameraReader(device, self.context, params.width, params.height, self._fps)
+        return CameraReader(
+            device, self.context, params.width, params.height, self._fps, reopen_s=params.reopen_s
+        )
 
     def _stream(self, url: str) -> Reader:
         from ._stream import StreamReader
@@ -196,6 +206,11 @@ class Capture(stage.Source):
         """Read on until the sound has come as far as the pictures."""
         if self._reader is not None:
             self._reader.settle()
+
+    @property
+    def status(self) -> str:
+        """What a camera is waiting for."""
+        return getattr(self._reader, "status", "")
 
     def interrupt(self) -> None:
         """Wake a camera or network stream that waits for its next frame."""

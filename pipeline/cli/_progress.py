@@ -114,6 +114,7 @@ class Progress:
         if total_s and speed > 0:
             parts.append(f"ETA {clock(max(total_s - seen['time_s'], 0.0) / speed)}")
         parts.append(f"{seen['dropped']} dropped")
+        parts += [seen["status"]] if seen["status"] else []
         return {"text": "  ".join(parts), "total_s": total_s or None, "time_s": seen["time_s"]}
 
 

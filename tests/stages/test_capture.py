@@ -239,10 +239,15 @@ def test_only_the_newest_frame_is_kept(context: Any, capture: Any) -> None:
         all_read.set()
         threading.Event().wait(0.2)
 
+    def cut(frames: Any) -> Any:
+        for frame in frames:
+            yield frame.with_(discontinuity=frame.pts == 5)
+
     newest = NewestFrame("camera", context, patience_s=5)
-    newest.start(fast())
+    newest.start(cut(fast()))
     assert all_read.wait(10)
     frames = list(newest.frames())
     assert [frame.pts for frame in frames] == [29]
+    assert frames[0].discontinuity  # no later stage saw the one after which it all changed
     assert frames[0].seq == 0
     newest.close()

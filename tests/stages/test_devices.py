@@ -50,6 +50,17 @@ def test_cameras_are_named_and_found_by_their_stable_path(machine):
 
 
 @linux
+def test_a_camera_given_by_number_has_a_name_for_when_it_comes_back(machine):
+    machine.add(2, "Camera", by_id="usb-Maker_Camera-video-index0")
+    machine.add(3, "Nameless")
+    stable = devices.stable_path(str(machine.dev / "video2"))
+    assert stable == str(machine.dev / "v4l" / "by-id" / "usb-Maker_Camera-video-index0")
+    assert devices.stable_path(stable) == stable
+    assert devices.stable_path(str(machine.dev / "video3")) == str(machine.dev / "video3")
+    assert devices.stable_path("0") == "0"
+
+
+@linux
 def test_virtual_cameras_are_no_cameras(machine):
     machine.add(0, "vidfilter", folder="virtual/video4linux")
     assert devices.list_cameras() == []
