@@ -1,6 +1,6 @@
-"""Measure a whole run beside a bare decode-encode of the same clip, in turns.
+"""Measure a whole run beside a bare decode-encode of the same clip, in turns (`_turns`).
 
-Each measurement is a process of its own (`python -m vidfilter.pipeline.bench JOB`), so that memory
+Each of the two is a process of its own (`python -m vidfilter.pipeline.bench JOB`), so that memory
 and CPU time are its own too; start-up (imports, models, opening) is left out.
 """
 
@@ -9,72 +9,26 @@ from __future__ import annotations
 import itertools
 import json
 import mmap
-import statistics
-import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._turns import SLICE_FRAMES, Comparison, Measurement
+from ._turns import compare as take_turns
 from .errors import MediaError
 from .registry import module, stage_class
 from .spec import PipelineSpec, StageSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import av.container
 
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One run: frames, wall and CPU seconds without start-up, memory in MB (peak, early, end)."""
-
-    frames: int
-    wall_s: float
-    cpu_s: float
-    peak_mb: float
-    early_mb: float
-    end_mb: float
-
-    @property
-    def fps(self) -> float:
-        """Frames per second of wall time."""
-        return self.frames / self.wall_s
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """`ratio` is our frame rate by the bare one; `extra_ms` our CPU per frame beyond it."""
-
-    bare: tuple[Measurement, ...]
-    ours: tuple[Measurement, ...]
-
-    @property
-    def ratio(self) -> float:
-        """Median over the rounds of the ratio within a round."""
-        pairs = zip(self.bare, self.ours, strict=True)
-        return statistics.median(ours.fps / bare.fps for bare, ours in pairs)
-
-    @property
-    def extra_ms(self) -> float:
-        """CPU milliseconds per frame of all that is neither decoding nor encoding."""
-        pairs = zip(self.bare, self.ours, strict=True)
-        return statistics.median(
-            1e3 * (ours.cpu_s - bare.cpu_s) / bare.frames for bare, ours in pairs
-        )
-
-    def summary(self) -> dict[str, Any]:
-        """Return all figures as plain values."""
-        return {
-            "ratio": round(self.ratio, 4),
-            "extra_cpu_ms_per_frame": round(self.extra_ms, 3),
-            "bare": [asdict(m) | {"fps": round(m.fps, 1)} for m in self.bare],
-            "ours": [asdict(m) | {"fps": round(m.fps, 1)} for m in self.ours],
-        }
+NEVER_S = 1e6
 
 
 def make_clip(path: Path, frames: int, width: int = 1280, height: int = 720) -> None:
@@ -127,59 +81,77 @@ def _append(clip: Any, output: Any, stream: Any, offset: int) -> tuple[int, int]
 
 
 def compare(clip: Path, folder: Path, rounds: int, filter_name: str) -> Iterator[Comparison]:
-    """Yield the comparison after each round; bare and ours take turns."""
-    bare: tuple[Measurement, ...] = ()
-    ours: tuple[Measurement, ...] = ()
-    for number in range(rounds):
-        jobs = ["bare", "ours"] if number % 2 == 0 else ["ours", "bare"]
-        results = {job: _spawn(job, clip, folder / f"{job}.mp4", filter_name) for job in jobs}
-        bare, ours = (*bare, results["bare"]), (*ours, results["ours"])
-        yield Comparison(bare, ours)
-
-
-def _spawn(job: str, clip: Path, target: Path, filter_name: str) -> Measurement:
-    command = [sys.executable, "-m", __name__, job, str(clip), str(target), filter_name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise MediaError(f"the run to be measured failed: {done.stderr.strip().splitlines()[-1]}")
-    return Measurement(**json.loads(done.stdout))
+    """Yield the comparison after each round; bare and ours take turns all the time."""
+    bare, ours = (
+        [sys.executable, "-m", __name__, job, str(clip), str(folder / f"{job}.mp4"), filter_name]
+        for job in ("bare", "ours")
+    )
+    return take_turns(bare, ours, rounds)
 
 
 # In the process that is measured
 
 
 class Meter:
-    """Take wall time, CPU time and memory from `start` to `stop`."""
+    """Take CPU time and memory from `start` to `stop`, and tell of each slice of frames.
 
-    def __init__(self) -> None:
+    `frames` returns how many are done. What is told, and to whom, stands in `_turns.Turns`.
+    """
+
+    def __init__(self, frames: Callable[[], int]) -> None:
+        self._frames = frames
         self._samples: list[float] = []
         self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
 
     def start(self) -> None:
         """Begin; start-up lies before."""
-        self._wall, self._cpu = time.monotonic(), time.process_time()
-        threading.Thread(target=self._sample, daemon=True).start()
+        _tell(None)
+        self._cpu = time.process_time()
+        self._watcher.start()
 
-    def stop(self, frames: int) -> Measurement:
-        """Return what was measured."""
-        wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
+    def stop(self, threads_s: dict[str, float] | None = None) -> None:
+        """Tell what was measured."""
+        cpu = time.process_time() - self._cpu
         self._over.set()
+        self._watcher.join()
         samples = self._samples or [0.0]
         early = samples[len(samples) // 4]
-        return Measurement(frames, wall, cpu, max(samples), early, samples[-1])
+        result = Measurement(
+            self._frames(), cpu, max(samples), early, samples[-1], threads_s=threads_s or {}
+        )
+        given = asdict(result)
+        _tell({name: given[name] for name in given if name not in ("wall_s", "slices")})
 
-    def _sample(self) -> None:
-        # Memory is known on Linux only; elsewhere the figures stay 0.
-        statm, page_mb = Path("/proc/self/statm"), mmap.PAGESIZE / 2**20
-        while statm.exists() and not self._over.wait(0.25):
-            self._samples.append(int(statm.read_text().split()[1]) * page_mb)
+    def _watch(self) -> None:
+        due = SLICE_FRAMES
+        for tick in itertools.count():
+            if self._over.wait(0.02):
+                break
+            if tick % 12 == 0:
+                self._samples.extend(_memory_mb())
+            if (done := self._frames()) >= due:
+                due = done + SLICE_FRAMES
+                _tell([done, time.process_time() - self._cpu])
 
 
-def run_bare(clip: Path, target: Path) -> Measurement:
+def _memory_mb() -> list[float]:
+    # Known on Linux only; elsewhere the figures stay 0.
+    statm = Path("/proc/self/statm")
+    return [int(statm.read_text().split()[1]) * mmap.PAGESIZE / 2**20] if statm.exists() else []
+
+
+def _tell(what: object) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def run_bare(clip: Path, target: Path) -> None:
     """Decode and encode in one loop with the file sink's settings, and nothing else."""
     import av
 
-    meter, frames = Meter(), 0
+    frames = 0
+    meter = Meter(lambda: frames)
     with av.open(str(clip)) as source, av.open(str(target), "w") as output:
         video = source.streams.video[0]
         video.thread_type = "AUTO"
@@ -192,7 +164,7 @@ def run_bare(clip: Path, target: Path) -> Measurement:
             output.mux(stream.encode(frame))
             frames += 1
         output.mux(stream.encode(None))
-        return meter.stop(frames)
+        meter.stop()
 
 
 def _encoder(
@@ -209,12 +181,10 @@ def _encoder(
     return stream
 
 
-def run_ours(clip: Path, target: Path, filter_name: str) -> Measurement:
+def run_ours(clip: Path, target: Path, filter_name: str) -> None:
     """Run the whole pipeline: detection, landmarks, smoothing, the filter, the file."""
     from .bus import Kind, Message
     from .runner import Pipeline, State
-
-    meter = Meter()
 
     def listen(message: Message) -> None:
         if message.kind is Kind.STATE and message.value is State.PLAYING:
@@ -223,15 +193,18 @@ def run_ours(clip: Path, target: Path, filter_name: str) -> Measurement:
     names = {"capture": {"source": str(clip)}, "detect": {}, "landmarks": {}, "smooth": {}}
     names["overlay"] = {"filter": filter_name}
     names["file"] = {"path": str(target), "overwrite": True, "audio": "none"}  # type: ignore[dict-item]
-    pipeline = Pipeline(PipelineSpec(tuple(StageSpec(n, n, p) for n, p in names.items())))
+    stages = tuple(StageSpec(n, n, p) for n, p in names.items())
+    # Who stands still for a while, because it is the other's turn, has not stalled.
+    spec = PipelineSpec(stages, stall_timeout_s=NEVER_S, first_frame_timeout_s=NEVER_S)
+    pipeline = Pipeline(spec)
+    meter = Meter(lambda: sum(pipeline.snapshot().get("written", {}).values()))
     report = pipeline.run(listen)
-    return meter.stop(report.sinks[0].written)
+    meter.stop({stage.id: stage.cpu_ms / 1e3 for stage in report.stages})
 
 
 if __name__ == "__main__":
     kind, clip_name, target_name, wanted = sys.argv[1:]
     if kind == "bare":
-        result = run_bare(Path(clip_name), Path(target_name))
+        run_bare(Path(clip_name), Path(target_name))
     else:
-        result = run_ours(Path(clip_name), Path(target_name), wanted)
-    sys.stdout.write(json.dumps(asdict(result)))
+        run_ours(Path(clip_name), Path(target_name), wanted)

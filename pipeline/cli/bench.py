@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ._output import Output, output_options
+from ._output import Output, output_options, term_as_ctrl_c
+
+if TYPE_CHECKING:
+    from .._turns import Comparison
 
 
 @click.command("bench")
@@ -32,14 +37,15 @@ from ._output import Output, output_options
 def command(console: Output, clip: str | None, frames: int, rounds: int, filter_name: str) -> None:
     """Compare file to file with a bare decode-encode of the same clip, side by side.
 
-    Both use the file sink's settings. Prints frame rates, their ratio, our CPU time per frame
+    Both use the file sink's settings, and take turns after every hundred frames, so that a machine
+    whose speed drifts is the same for both. Prints frame rates, their ratio, our CPU time per frame
     beyond decoding and encoding, and memory. Temporary files go to the system's folder for them.
     """
     from .. import bench
     from ._options import load
 
     load(None, {"filter": filter_name})  # find out now whether there is such a filter
-    with tempfile.TemporaryDirectory(prefix="vidfilter-bench-") as name:
+    with term_as_ctrl_c(), tempfile.TemporaryDirectory(prefix="vidfilter-bench-") as name:
         folder = Path(name)
         source = folder / "clip.mp4"
         if clip is None:
@@ -55,14 +61,28 @@ def command(console: Output, clip: str | None, frames: int, rounds: int, filter_
         console.result(_text(result), result.summary())
 
 
-def _text(result: object) -> str:
-    from ..bench import Comparison
-
-    assert isinstance(result, Comparison)
+def _text(result: Comparison) -> str:
     bare, ours = result.bare[-1], result.ours[-1]
+    rounds, threads = len(result.ours), result.threads_ms
     return (
-        f"frame rate {result.ratio:.3f} of bare decode-encode (median of {len(result.ours)})\n"
-        f"CPU beyond decoding and encoding {result.extra_ms:.2f} ms per frame\n"
+        f"frame rate {result.ratio:.3f} of bare decode-encode"
+        f" (median of {rounds}, {_range(result.ratios, 3)})\n"
+        f"CPU beyond decoding and encoding {result.extra_ms:.2f} ms per frame"
+        f" (median of {rounds}, {_range(result.extras_ms, 2)}"
+        f"{_middle_half(result.extra_by_slice_ms)})\n"
+        f"our threads {', '.join(f'{name} {ms:.2f}' for name, ms in threads.items())} ms,"
+        " capture and file with what they decode and encode themselves\n"
         f"memory {ours.peak_mb:.0f} MB at most (bare {bare.peak_mb:.0f} MB), "
         f"{ours.end_mb - ours.early_mb:+.0f} MB from the first quarter to the end"
     )
+
+
+def _range(values: list[float], digits: int) -> str:
+    return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+
+
+def _middle_half(values: list[float]) -> str:
+    if len(values) < 4:
+        return ""
+    low, _, high = statistics.quantiles(values)
+    return f"; half of all slices {low:.2f} to {high:.2f}"
