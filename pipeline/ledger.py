@@ -103,6 +103,9 @@ class Report:
             lost = sink.dropped_total + sink.lost_at_stop
             if sink.lossless and lost:
                 found.append(f"{sink.id}: {lost} of {sink.captured} frames lost")
+        for stage in self.stages:
+            if stage.tags.get("lost_packets"):
+                found.append(f"{stage.id}: {stage.tags['lost_packets']} packets of sound lost")
         if any(bool(stage.tags.get("truncated")) for stage in self.stages):
             found.append("the input is damaged or ends early")
         return found

@@ -230,6 +230,8 @@ class MediaReader:
         if picture.interlaced_frame:
             self._context.warn(f"{self.name} is interlaced: its fields are not separated")
         pts, duration = self._times.place(picture, seq)
+        if self.info.lane is not None:
+            self.info.lane.shift_s = self._times.shift_s
         planes, owner, claim = self._layout.pixels(picture, self.caps)
         return Frame(
             planes,

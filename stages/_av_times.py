@@ -35,12 +35,18 @@ class StreamTimes:
         constant = self.untimed or _is_constant(stream, rate)
         self.rate = rate if constant else None
         self.default_duration = max(1, round(1 / (rate * self.time_base)))
+        self._second = float(self.time_base)
         self._timeline = Timeline(self.time_base, self.default_duration)
 
     @property
     def repaired(self) -> int:
         """How many times had to change."""
         return self._timeline.repaired
+
+    @property
+    def shift_s(self) -> float:
+        """How many seconds later pictures are placed now because their times jumped back."""
+        return self._timeline.shift * self._second
 
     @property
     def end(self) -> int | None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.error
 
+from ._packet_times import TrackTimes
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
@@ -47,7 +49,9 @@ class PacketLane:
         self._takers = [Taker(self)]
         self._free = 0
         self._begun = False
-        self._reached_s: dict[int, float] = {}
+        self._lost = 0
+        self._times: dict[int, TrackTimes] = {}
+        self.shift_s = 0.0  # how far the pictures' times were moved
 
     def _admit(self, stream: Stream) -> None:
         try:
@@ -82,8 +86,11 @@ class PacketLane:
         place = self._place.get(packet.stream_index)
         if packet.dts is None or place is None:  # the first marks the end of a track
             return
-        if self.inputs[place].type == "audio":
-            self._reached_s[place] = float(packet.dts * packet.time_base)
+        times = self._times.setdefault(place, TrackTimes())
+        for ready in times.place(packet, self.shift_s):
+            self._hand_over(place, ready)
+
+    def _hand_over(self, place: int, packet: Packet) -> None:
         with self._lock:
             for taker in self._takers[1:]:
                 taker.put(place, _copy_packet(packet))
@@ -91,8 +98,9 @@ class PacketLane:
                 taker.put(place, packet)
 
     def lags(self, until_s: float) -> bool:
-        """Return whether a track that sounded before has not come to `until_s` yet."""
-        return bool(self._takers) and any(s < until_s for s in self._reached_s.values())
+        """Return whether a sound track that was heard before has not come to `until_s` yet."""
+        heard = [t for place, t in self._times.items() if self.inputs[place].type == "audio"]
+        return bool(self._takers) and any(times.reached_s < until_s for times in heard)
 
     # The sinks' side
 
@@ -117,7 +125,8 @@ class PacketLane:
             f"{self._name}: sound came too far ahead of its pictures: {taker.lost} packets are "
             f"lost, since no more than {limit:.3g} MiB may wait"
         )
-        self._context.tag("lost_packets", taker.lost)
+        self._lost += taker.lost
+        self._context.tag("lost_packets", self._lost)
 
 
 class Taker:

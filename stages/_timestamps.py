@@ -31,6 +31,11 @@ class Timeline:
         self._shift = 0
 
     @property
+    def shift(self) -> int:
+        """How much is added to times now because they jumped back."""
+        return self._shift
+
+    @property
     def end(self) -> int | None:
         """When the last placed frame ends; None before the first."""
         return None if self._last is None else self._last + self._last_duration
