@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .detector_rows import best, chance, decode, grid, key_points, logit, merge
 from .runtime import load_model
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 MULTIPLE = 32
-MAX_LOG_SIZE = 5.0
-NMS_IOU = 0.45
-MERGE_IOU = 0.7
-WITNESS_IOU, WITNESSES = 0.55, 16
 LOWEST = 0.05  # weaker cells bear no witness
 MIN_CANDIDATES = 200  # cells looked at, or four for each face asked for
 MILD_SCALE = 0.6  # from here on plain interpolation, five times faster, aliases little
@@ -72,9 +69,10 @@ class FaceDetector:
     def __init__(self, weights: Path | None = None, *, threads: int = 1) -> None:
         self.model = load_model("detector" if weights is None else weights, threads)
         self.default_score = float(self.model.spec["default_min_score"])
+        self._session, self._input = self.model.session, self.model.input_name
         self._strides = tuple(int(s) for s in self.model.spec["strides"])
         self._canvas = np.zeros((1, 1, MULTIPLE, MULTIPLE), np.float32)
-        self._cells = _grid(MULTIPLE, MULTIPLE, self._strides)
+        self._cells = grid(MULTIPLE, MULTIPLE, self._strides)
 
     def detect(
         self,
@@ -93,24 +91,20 @@ class FaceDetector:
         if long_side < 1:
             raise ValueError(f"long_side must be at least 1 px, not {long_side}")
         limit = self.default_score if min_score is None else min_score
-        inverse = self._fill(luma, long_side)
-        (rows,) = self.model.session.run(None, {self.model.input_name: self._canvas})
-        rows = rows[0]
-        if not (rows[:, 0] > _logit(limit)).any():
+        scale = self._fill(luma, long_side)
+        (found,) = self._session.run(None, {self._input: self._canvas})
+        rows: Array = found[0]
+        logits = rows[:, 0]
+        if not logits.max() > logit(limit):
             return _NONE
-        picked = np.flatnonzero(rows[:, 0] > _logit(min(limit, LOWEST)))
-        most = max(MIN_CANDIDATES, 4 * max_faces)
-        if len(picked) > most:
-            picked = picked[np.argpartition(-rows[picked, 0], most)[:most]]
-        picked = picked[np.argsort(-rows[picked, 0], kind="stable")]
-        boxes, keypoints = decode(rows[picked], self._cells[picked])
-        scores = 1 / (1 + np.exp(-rows[picked, 0]))
-        boxes, scores, kept = merge(boxes, scores, max_faces, limit)
-        height, width = luma.shape
-        edge = np.array([width, height], np.float32)
-        boxes = to_picture(boxes.reshape(-1, 2, 2), inverse).clip(0, edge)
-        points = to_picture(keypoints[kept], inverse)
-        return Detections(boxes.reshape(-1, 4), scores, points)
+        picked = best(logits, logit(min(limit, LOWEST)), max(MIN_CANDIDATES, 4 * max_faces))
+        rows = rows[picked]
+        boxes = decode(rows, self._cells[picked])
+        means, scores, kept = merge(boxes, chance(rows[:, 0]), max_faces, limit)
+        points = key_points(rows[kept], boxes[kept])
+        edge = np.array(luma.shape[::-1] * 2, np.float32)
+        means = np.minimum(np.maximum(to_picture(means, scale * 2), 0), edge)
+        return Detections(means, scores, to_picture(points, scale))
 
     def _fill(self, luma: NDArray[np.uint8], long_side: int) -> tuple[float, float]:
         """Put the scaled picture into the network's input; return picture px per canvas px."""
@@ -120,7 +114,7 @@ class FaceDetector:
         shape = (1, 1, -(-h // MULTIPLE) * MULTIPLE, -(-w // MULTIPLE) * MULTIPLE)
         if self._canvas.shape != shape:
             self._canvas = np.zeros(shape, np.float32)
-            self._cells = _grid(*shape[2:], self._strides)
+            self._cells = grid(*shape[2:], self._strides)
         canvas = self._canvas[0, 0]
         canvas[:h, :w] = resized(luma, w, h)
         canvas[h:] = 0
@@ -155,78 +149,12 @@ def resized(luma: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint
     return np.asarray(cv2.resize(luma, (width, height), interpolation=method), np.uint8)
 
 
-def decode(rows: Array, cells: Array) -> tuple[Array, Array]:
-    """Return boxes (N, 4) and key points (N, 5, 2) in canvas px of network rows (N, 15).
-
-    A row holds the score logit, the box centre's offset from the cell and the logarithm of its
-    size, both in strides, and key points in half boxes from the box centre.
-    """
-    centre = cells[:, :2] + rows[:, 1:3] * cells[:, 2:]
-    size = np.exp(np.clip(rows[:, 3:5], -MAX_LOG_SIZE, MAX_LOG_SIZE))
-    half = np.asarray(size * cells[:, 2:] / 2, np.float32)
-    points = centre[:, None] + rows[:, 5:].reshape(-1, 5, 2) * half[:, None]
-    boxes = np.concatenate([centre - half, centre + half], 1)
-    return boxes, np.asarray(points, np.float32)
-
-
-def merge(
-    boxes: Array, scores: Array, max_faces: int, min_score: float
-) -> tuple[Array, Array, NDArray[np.intp]]:
-    """Suppress weaker boxes of a face; return boxes (M, 4), scores (M,) and rows, best first.
-
-    `scores` fall. Each box left is the score-weighted mean of those that overlap it by MERGE_IOU or
-    more. Half of its score is its own, half the mean of the WITNESSES best that overlap it by
-    WITNESS_IOU: many cells agree on a face, few on what only resembles one. Boxes that score less
-    than `min_score` then are dropped.
-    """
-    able = int(np.count_nonzero(scores >= min_score))
-    corner_size = np.concatenate([boxes[:able, :2], boxes[:able, 2:] - boxes[:able, :2]], 1)
-    kept = cv2.dnn.NMSBoxes(corner_size.tolist(), scores[:able].tolist(), 0.0, NMS_IOU)
-    rows = np.asarray(kept, np.intp).reshape(-1)
-    shared = _pairwise_iou(boxes[rows], boxes)
-    witnesses = np.where(shared >= WITNESS_IOU, scores, 0)
-    if witnesses.shape[1] > WITNESSES:
-        witnesses = -np.partition(-witnesses, WITNESSES, axis=1)[:, :WITNESSES]
-    final = np.asarray(0.5 * scores[rows] + 0.5 / WITNESSES * witnesses.sum(1), np.float32)
-    weights = np.where(shared >= MERGE_IOU, scores, 0)
-    weights /= weights.sum(1, keepdims=True)
-    means = np.asarray(weights @ boxes, np.float32)
-    order = np.argsort(-final, kind="stable")
-    order = order[final[order] >= min_score][:max_faces]
-    return means[order], final[order], rows[order]
-
-
-def to_picture(points: Array, scale: tuple[float, float]) -> Array:
-    """Move points (..., 2) from canvas to picture px, pixel centres at whole numbers."""
+def to_picture(points: Array, scale: tuple[float, ...]) -> Array:
+    """Move points (..., N) from canvas to picture px by `scale` (N,), centres at whole numbers."""
     factor = np.array(scale, np.float32)
-    return np.asarray(points * factor + (factor - 1) / 2, np.float32)
-
-
-def _pairwise_iou(a: Array, b: Array) -> Array:
-    """Return IoU (N, M) of boxes (N, 4) and (M, 4)."""
-    ax0, ay0, ax1, ay1 = a.T[:, :, None]
-    bx0, by0, bx1, by1 = b.T[:, None]
-    width = np.minimum(ax1, bx1) - np.maximum(ax0, bx0)
-    height = np.minimum(ay1, by1) - np.maximum(ay0, by0)
-    inter = np.maximum(width, 0) * np.maximum(height, 0)
-    area = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0)
-    return np.asarray(inter / (area - inter), np.float32)
-
-
-def _grid(height: int, width: int, strides: tuple[int, ...]) -> Array:
-    """Return (A, 3): cell centre x, y in px and stride, in the order of the network's rows."""
-    parts = []
-    for s in strides:
-        y, x = np.mgrid[: height // s, : width // s]
-        parts.append(
-            np.stack([(x + 0.5) * s, (y + 0.5) * s, np.full(x.shape, s)], -1).reshape(-1, 3)
-        )
-    return np.concatenate(parts).astype(np.float32)
-
-
-def _logit(share: float) -> float:
-    clipped = min(max(share, 1e-6), 1 - 1e-6)
-    return float(np.log(clipped / (1 - clipped)))
+    moved: Array = points * factor
+    moved += (factor - 1) * 0.5
+    return moved
 
 
 _NONE = Detections(*(np.zeros(shape, np.float32) for shape in ((0, 4), (0,), (0, 5, 2))))

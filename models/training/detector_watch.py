@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..detector import decode, merge
+from ..detector_rows import decode, merge
 from .detector_augment import Augmenter
 from .detector_metrics import Picture, box_sizes, curve
 from .detector_net import grid
@@ -78,7 +78,7 @@ def _judge(net: DetectorNet, canvas: Canvas) -> Picture:
     picked = np.argsort(-scores, kind="stable")[:MAX_FINDS]
     picked = picked[scores[picked] > LOWEST_SCORE]
     cells = grid(*canvas.luma.shape).numpy()
-    boxes = decode(rows[picked], cells[picked])[0]
+    boxes = decode(rows[picked], cells[picked])
     boxes, scores, _ = merge(boxes, scores[picked], MAX_FINDS, LOWEST_SCORE)
     truth = np.concatenate([canvas.boxes, canvas.ignored])
     counted = box_sizes(truth) >= SMALLEST_PX

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from vidfilter.models.detector import decode  # noqa: E402
+from vidfilter.models.detector_rows import decode  # noqa: E402
 from vidfilter.models.training import (  # noqa: E402
     detector_metrics,
     detector_mine,
@@ -70,7 +70,7 @@ def test_every_face_is_answered_for_by_cells_at_its_place() -> None:
 def test_numpy_decoding_agrees_with_training() -> None:
     rows = DetectorNet().eval()(torch.rand(1, 1, 64, 96) * 255)[0].detach()
     cells = grid(64, 96)
-    boxes, _ = decode(rows.numpy(), cells.numpy())
+    boxes = decode(rows.numpy(), cells.numpy())
     np.testing.assert_allclose(boxes, decode_boxes(rows, cells).numpy(), atol=1e-3)
 
 
