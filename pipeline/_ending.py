@@ -158,7 +158,7 @@ class Ending:
         self.ended_at = time.monotonic()
         deadline = (self._aborted_at or self.ended_at) + JOIN_LIMIT_S
         for node in self.nodes:
-            if node.thread is not None:
+            if node.thread is not None and not node.abandoned:
                 node.thread.join(max(deadline - time.monotonic(), 0.0))
         drain_bus()
         stuck = [node for node in self.nodes if node.alive]

@@ -109,7 +109,7 @@ def test_a_source_that_hangs_after_its_last_frame_holds_nobody(stop):
     if stop:
         time.sleep(0.3)
         pipeline.stop()
-    assert ended_within(thread, LIMIT_S)
+    assert ended_within(thread, LIMIT_S + 1)
     assert errors == []
     assert pipeline.stage("file").finished
     assert stop or len(pipeline.stage("file").seen) == 20
