@@ -18,6 +18,11 @@ from giving import start
 from vidfilter.pipeline.cli import main
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+COPY = """version: 1
+stages:
+  - capture: {source: test, width: 160, height: 120}
+  - file: {path: out.mkv}
+"""
 SLOW = ("--set", "k-source.delay_s=0.02", "--set", "k-source.frames=100000")
 
 
@@ -112,10 +117,11 @@ def half_fed(pipe: Path, data: bytes) -> Iterator[None]:
 
 @pytest.mark.parametrize("twice", [False, True])
 def test_a_drain_makes_a_whole_file_of_an_input_that_stalled(folder: Path, twice: bool):
-    main(["run", "-o", "in.mkv", "--duration", "4", "--set", "capture.width=320"])
+    (folder / "copy.yaml").write_text(COPY)
+    assert main(["run", "copy.yaml", "-i", "test", "-o", "in.mkv", "--duration", "4"]) == 0
     with half_fed(folder / "pipe", (folder / "in.mkv").read_bytes()):
-        process = start(["run", "-i", "pipe", "-o", "out.mkv", "--report", "r.json"])
-        wait_for(folder / "out.part.mkv", 50_000)
+        process = start(["run", "copy.yaml", "-i", "pipe", "-o", "out.mkv", "--report", "r.json"])
+        wait_for(folder / "out.part.mkv", 5_000)
         wait_for_no_more(folder / "out.part.mkv")
         process.send_signal(signal.SIGINT)
         if twice:
