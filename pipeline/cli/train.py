@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from ._output import Output, Terminated, output_options
+from ._output import Output, output_options, term_as_ctrl_c
 from ._training import Number, files_named, multiple_of_32, progress_bar, training
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _PATH = click.Path(path_type=Path)
 _POSITIVE = Number(min=0, min_open=True)
@@ -83,7 +77,7 @@ def command(console: Output, /, trunks: tuple[str, ...], depth: str, **options: 
     train = training("train", "torch", "onnx")
     asked = train.Options(**options, trunks=trunks or ("own",), depth=int(depth))
     bar = progress_bar(console, f"training {asked.recipe}", 1.0)
-    with files_named(asked.out), bar as show, _term_as_ctrl_c():
+    with files_named(asked.out), bar as show, term_as_ctrl_c():
         result = train.run(asked, console.say, show)
     console.result(_text(result), result)
 
@@ -95,23 +89,6 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> None:
         if recipe not in recipes and ctx.get_parameter_source(name) is given:
             option = "--trunk" if name == "trunks" else f"--{name}"
             raise click.UsageError(f"{option} is of {' and '.join(recipes)}, not of {recipe}")
-
-
-@contextlib.contextmanager
-def _term_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM stop a run as Ctrl-C does: with its state saved."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _text(result: dict[str, Any]) -> str:
