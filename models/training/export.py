@@ -106,7 +106,8 @@ def _landmarks(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str
     net = net_of(state["average"])
     size = options.size or int(state.get("size", DEFAULT_SIZE))
     scheme = options.scheme or "ibug68"
-    data = landmark_export.export_onnx(net, scheme, size)
+    shape = state.get("shape", {}).get(scheme)
+    data = landmark_export.export_onnx(net, scheme, size, shape)
     spec = {**landmark_export.spec(scheme, size, data), "name": options.out.stem}
     if net.head != COARSE_HEAD:
         spec["coarse"] = COARSE_NAME  # sets its first crop right

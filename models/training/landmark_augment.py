@@ -257,6 +257,11 @@ def protocol_crop(
     angle = np.radians(rng.uniform(-15, 15)) - roll
     x, y = (float(value) for value in centre + shift)
     matrix = Crop(x, y, side, angle).to_crop(size)
+    return cut_crop(image, matrix, size), transform_points(matrix, points)
+
+
+def cut_crop(image: Luma, matrix: NDArray[np.float64], size: int) -> Luma:
+    """Cut (size, size) from a cached face by a matrix (2, 3); its edge is repeated beyond it."""
     flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
     crop = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=border)
-    return np.asarray(crop, dtype=np.uint8), transform_points(matrix, points)
+    return np.asarray(crop, dtype=np.uint8)

@@ -34,11 +34,14 @@ class ExportNet(nn.Module):
 
     grid: Tensor
 
-    def __init__(self, net: LandmarkNet, scheme: str, size: int) -> None:
+    def __init__(
+        self, net: LandmarkNet, scheme: str, size: int, shape: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.net, self.scheme, self.cells = fused(net), scheme, (size // STRIDE) ** 2
         self.register_buffer("grid", cell_centres(size // STRIDE, size // STRIDE))
         self.sure = _sureness(net.presence, net.spread[scheme], HALF_VISIBLE * size * 0.4)
+        self.shape = nn.Identity() if shape is None else _shape_layer(shape, size)
 
     def forward(self, luma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return landmarks (N, K, 2) in crop px, presence (N,) and visibility (N, K) in 0..1.
@@ -49,8 +52,19 @@ class ExportNet(nn.Module):
         maps, pooled = self.net.features(luma)
         logits = self.net.maps[self.scheme](maps).reshape(-1, SCHEMES[self.scheme], self.cells)
         found = functional.softmax(logits, dim=2) @ self.grid
+        found = self.shape(found.flatten(1)).reshape(-1, SCHEMES[self.scheme], 2)
         sure = torch.sigmoid(self.sure(pooled))
         return found, sure[:, 0], sure[:, 1:]
+
+
+def _shape_layer(shape: Tensor, size: int) -> nn.Linear:
+    """Return what `landmark_shape.shaped` does, on px and as one layer."""
+    step, bias = shape[:-1], shape[-1]
+    layer = nn.Linear(len(step), len(step))
+    with torch.no_grad():
+        layer.weight.copy_((torch.eye(len(step)) + step).T)
+        layer.bias.copy_(size * (bias - 0.5 * step.sum(dim=0)))
+    return layer
 
 
 def _sureness(presence: nn.Linear, spread: nn.Module, half_px: float) -> nn.Linear:
@@ -74,9 +88,12 @@ def fused(net: LandmarkNet) -> LandmarkNet:
     return copy
 
 
-def export_onnx(net: LandmarkNet, scheme: str, size: int) -> bytes:
-    """Return the ONNX file of one head; RuntimeError when it disagrees with torch."""
-    model = ExportNet(net, scheme, size).eval()
+def export_onnx(net: LandmarkNet, scheme: str, size: int, shape: Tensor | None = None) -> bytes:
+    """Return the ONNX file of one head; RuntimeError when it disagrees with torch.
+
+    `shape` is the scheme's layer of `landmark_shape`.
+    """
+    model = ExportNet(net, scheme, size, shape).eval()
     axes = {name: {0: "faces"} for name in ("luma", *OUTPUTS)}
     file = io.BytesIO()
     with warnings.catch_warnings():

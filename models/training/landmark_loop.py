@@ -18,6 +18,7 @@ from .landmark_batches import Settings, draw_batches, images_tensor, label_trust
 from .landmark_dataset import LANDMARKS, FaceCache, set_aside
 from .landmark_loss import Batch, batch_loss
 from .landmark_network import SCHEMES, LandmarkNet, net_of, soft_argmax
+from .landmark_shape import shape_layers
 from .landmark_teach import load_taught, save_taught, taught
 from .landmark_transfer import with_inner_points
 
@@ -49,6 +50,7 @@ class Run:
         )
         self.step, self.trained_s = 0, 0.0
         self.best, self.idle = math.inf, 0
+        self.labelled, self.shape = faces, dict[str, torch.Tensor]()
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint; WeightsError names one that cannot be used."""
@@ -74,6 +76,7 @@ class Run:
             "size": self.settings.size,
             "best": self.best,
             "idle": self.idle,
+            "shape": self.shape,
         }
         part = self.folder / "last.pt.part"
         torch.save(state, part)
@@ -106,6 +109,7 @@ class Run:
                 saved_s = self.trained_s
         if self.idle >= self.settings.patience:
             report(f"stopped early: {self.idle} checks without a gain")
+        self.shape = shape_layers(channels_last(self.averaged()), self.labelled, self.settings.size)
         self.save()
         report(self._errors(self.settings.size))
 

@@ -49,7 +49,7 @@ class Occluder:
             square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
             self._fill(image, [points.mean(axis=0) + 0.75 * extent * square])
             return 0.0
-        elif draw < 0.5:
+        elif draw < 0.56:
             self._fill(image, [self._oval(points)])
             for _ in range(int(self.rng.integers(0, 3))):
                 self._fill(image, self._fingers(points[17:].mean(axis=0), extent))
@@ -64,7 +64,7 @@ class Occluder:
         low, high = points[17:].min(axis=0), points[17:].max(axis=0)
         around = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         circle = np.stack((np.cos(around), np.sin(around)), axis=1)
-        reach = self.rng.uniform(0.6, 0.9, 2)
+        reach = self.rng.uniform(0.5, 0.9, 2)
         return np.asarray((low + high) / 2 + circle * (high - low) * reach)
 
     def _blob(self, points: Points, extent: float) -> list[NDArray[np.floating]]:

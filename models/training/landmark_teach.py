@@ -11,7 +11,7 @@ import torch
 
 from ..crops import SIDE_PER_EXTENT, Crop, crop_from_landmarks, transform_points
 from ..topology import topology
-from .landmark_augment import side_step, tight_box
+from .landmark_augment import cut_crop, side_step, tight_box
 from .landmark_batches import images_tensor
 from .landmark_dataset import (
     CACHE_LOOSENESS,
@@ -131,11 +131,7 @@ def _looks(
 def _cut(
     image: NDArray[np.uint8], matrices: list[NDArray[np.float64]], size: int
 ) -> NDArray[np.uint8]:
-    flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
-    crops = [
-        cv2.warpAffine(image, m, (size, size), flags=flags, borderMode=border) for m in matrices
-    ]
-    return np.asarray(np.stack(crops), dtype=np.uint8)
+    return np.stack([cut_crop(image, matrix, size) for matrix in matrices])
 
 
 def _answers(net: LandmarkNet, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:

@@ -1,0 +1,113 @@
+"""A last linear layer that makes points agree with each other as they do on labelled faces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ..crops import SIDE_PER_EXTENT, Crop, transform_points
+from .landmark_augment import cut_crop, tight_box
+from .landmark_batches import images_tensor
+from .landmark_dataset import LANDMARKS, FaceCache
+from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from .landmark_formats import Points
+
+    F32 = NDArray[np.float32]
+    F64 = NDArray[np.float64]
+
+# Photos only: their points are sharper than those of video frames, and lie a little differently.
+SOURCES = {"ibug68": ("helen68", "afw68"), "helen194": ("helen68", "helen194_extra")}
+CROPS, FOLDS, FEWEST = 3, 5, 100
+STRENGTHS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+BATCH = 64
+
+
+def shape_layers(net: LandmarkNet, faces: FaceCache, size: int) -> dict[str, Tensor]:
+    """Return per scheme the layer (2K + 1, 2K) that `shaped` applies, the bias last.
+
+    A ridge regression from the points found to how far off they are, on crops of training photos
+    that stray as those of faces in video do. Heat maps find each point by itself; this knows what
+    outlines look like. A scheme with fewer than 100 such photos has no layer.
+    """
+    layers = {}
+    for scheme in SCHEMES:
+        rows = _rows(faces, scheme)
+        if len(rows) >= FEWEST:
+            found, truth = _answers(net, faces, rows, scheme, size)
+            layers[scheme] = torch.from_numpy(_fit(found, truth, np.repeat(rows, CROPS)))
+    return layers
+
+
+def shaped(points: F32, layer: Tensor, size: int) -> F32:
+    """Return points (N, K, 2) of crops of `size` px, put right by a layer."""
+    flat = (points / size - 0.5).reshape(len(points), -1)
+    weight = layer.numpy()
+    step = (flat @ weight[:-1] + weight[-1]) * size
+    return np.asarray(points + step.reshape(points.shape), dtype=np.float32)
+
+
+def _rows(faces: FaceCache, scheme: str) -> NDArray[np.intp]:
+    source = np.array([name.split("/")[0] in SOURCES[scheme] for name in faces.names])
+    labelled = ~np.isnan(faces.points[scheme]).any(axis=(1, 2))
+    return np.flatnonzero(source & labelled & (faces.kind == LANDMARKS) & ~faces.held_out)
+
+
+def _answers(
+    net: LandmarkNet, faces: FaceCache, rows: NDArray[np.intp], scheme: str, size: int
+) -> tuple[F32, F32]:
+    """Return what the network finds and the truth (N, K, 2), as shares of the crop from -0.5."""
+    rng = np.random.default_rng(0)
+    crops, truth = [], []
+    for row in np.repeat(rows, CROPS):
+        points = faces.points[scheme][row]
+        matrix = _near(points, float(faces.roll[row]), rng).to_crop(size)
+        crops.append(cut_crop(faces.images[row], matrix, size))
+        truth.append(transform_points(matrix, points))
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(crops), BATCH):
+            maps, _ = net.features(images_tensor(np.stack(crops[start : start + BATCH])))
+            found.append(soft_argmax(net.maps[scheme](maps)).numpy())
+    shares = (np.concatenate(each) / size - 0.5 for each in (found, np.stack(truth)[None]))
+    seen, wanted = (each.astype(np.float32) for each in shares)
+    return seen, wanted
+
+
+def _near(points: Points, roll: float, rng: Generator) -> Crop:
+    """Draw a crop as far off as one that follows a face, or that a coarse network set right."""
+    centre, extent = tight_box(points, -roll)
+    x, y = centre + rng.normal(0, 0.02, 2) * extent
+    side = SIDE_PER_EXTENT * extent * float(np.exp(rng.normal(0, 0.03)))
+    return Crop(float(x), float(y), side, float(rng.normal(0, 0.035)) - roll)
+
+
+def _fit(found: F32, truth: F32, photo: NDArray[np.intp]) -> F32:
+    """Fit with the strength that does best on photos left out, fold by fold."""
+    flat = found.reshape(len(found), -1).astype(np.float64)
+    inputs: F64 = np.hstack((flat, np.ones((len(found), 1))))
+    miss: F64 = (truth - found).reshape(len(found), -1).astype(np.float64)
+    folds = photo % FOLDS
+    errors = []
+    for strength in STRENGTHS:
+        left = np.empty_like(miss)
+        for fold in range(FOLDS):
+            out = folds == fold
+            left[out] = miss[out] - inputs[out] @ _ridge(inputs[~out], miss[~out], strength)
+        errors.append(np.linalg.norm(left.reshape(truth.shape), axis=2).mean())
+    return _ridge(inputs, miss, STRENGTHS[int(np.argmin(errors))]).astype(np.float32)
+
+
+def _ridge(inputs: F64, wanted: F64, strength: float) -> F64:
+    """Ridge regression whose last input, the constant, costs nothing."""
+    cost = np.full(inputs.shape[1], strength * len(inputs))
+    cost[-1] = 0.0
+    solved = np.linalg.solve(inputs.T @ inputs + np.diag(cost), inputs.T @ wanted)
+    return np.asarray(solved, dtype=np.float64)
