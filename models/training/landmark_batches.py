@@ -70,8 +70,8 @@ class Settings:
     `minutes` is the most it takes; it ends after `patience` checks in a row, one every
     `check_every_s`, that found no smaller error on the faces set aside. `seed` fixes the first
     weights and the random pictures. `jitter` holds the shares of crops that stray little, as those
-    that follow a face do, and far, as a detector's may; `teach` is whether the network may label
-    faces for itself.
+    that follow a face do, and far, as a detector's may; a `rough` network is for a detector's crops
+    alone, and labels no faces for itself.
     """
 
     minutes: float = 110.0
@@ -84,7 +84,7 @@ class Settings:
     widths: Widths = FINE_WIDTHS
     head: int = FINE_HEAD
     jitter: tuple[float, float] = (0.7, 0.05)
-    teach: bool = True
+    rough: bool = False
     patience: int = 10
     save_every_s: float = 180.0
     check_every_s: float = 480.0
@@ -95,13 +95,13 @@ class Settings:
 
 
 COARSE = Settings(
-    minutes=10,
-    size=64,
+    minutes=20,
+    size=96,
     average=0.998,
     widths=COARSE_WIDTHS,
     head=COARSE_HEAD,
-    jitter=(0.1, 0.45),
-    teach=False,
+    jitter=(0.05, 0.25),
+    rough=True,
 )
 
 

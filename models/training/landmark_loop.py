@@ -90,7 +90,7 @@ class Run:
         errors: dict[str, float] = {}
         self.net.train()
         while self.trained_s < end_s and self.idle < self.settings.patience:
-            if self.settings.teach and not complete and self._progress() >= TEACH_AT:
+            if not (self.settings.rough or complete) and self._progress() >= TEACH_AT:
                 self._teach(report)
                 batches, complete = self._batches(), True
             start_s = time.monotonic()
@@ -109,7 +109,8 @@ class Run:
                 saved_s = self.trained_s
         if self.idle >= self.settings.patience:
             report(f"stopped early: {self.idle} checks without a gain")
-        self.shape = shape_layers(channels_last(self.averaged()), self.labelled, self.settings.size)
+        net, size = channels_last(self.averaged()), self.settings.size
+        self.shape = shape_layers(net, self.labelled, size, rough=self.settings.rough)
         self.save()
         report(self._errors(self.settings.size))
 

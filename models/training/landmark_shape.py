@@ -26,22 +26,27 @@ if TYPE_CHECKING:
 # Photos only: their points are sharper than those of video frames, and lie a little differently.
 SOURCES = {"ibug68": ("helen68", "afw68"), "helen194": ("helen68", "helen194_extra")}
 CROPS, FOLDS, FEWEST = 3, 5, 100
+# Deviations of shift, scale and angle: a face that is followed or set right, a detector's box.
+NEAR, ROUGH = (0.02, 0.03, 0.035), (0.06, 0.08, 0.2)
 STRENGTHS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
 BATCH = 64
 
 
-def shape_layers(net: LandmarkNet, faces: FaceCache, size: int) -> dict[str, Tensor]:
+def shape_layers(
+    net: LandmarkNet, faces: FaceCache, size: int, *, rough: bool = False
+) -> dict[str, Tensor]:
     """Return per scheme the layer (2K + 1, 2K) that `shaped` applies, the bias last.
 
     A ridge regression from the points found to how far off they are, on crops of training photos
-    that stray as those of faces in video do. Heat maps find each point by itself; this knows what
-    outlines look like. A scheme with fewer than 100 such photos has no layer.
+    that stray as those of followed faces do, or as a detector's where they are `rough`. Heat maps
+    find each point by itself; this knows what outlines look like. A scheme with fewer than 100 such
+    photos has no layer.
     """
     layers = {}
     for scheme in SCHEMES:
         rows = _rows(faces, scheme)
         if len(rows) >= FEWEST:
-            found, truth = _answers(net, faces, rows, scheme, size)
+            found, truth = _answers(net, faces, rows, scheme, size, ROUGH if rough else NEAR)
             layers[scheme] = torch.from_numpy(_fit(found, truth, np.repeat(rows, CROPS)))
     return layers
 
@@ -61,14 +66,19 @@ def _rows(faces: FaceCache, scheme: str) -> NDArray[np.intp]:
 
 
 def _answers(
-    net: LandmarkNet, faces: FaceCache, rows: NDArray[np.intp], scheme: str, size: int
+    net: LandmarkNet,
+    faces: FaceCache,
+    rows: NDArray[np.intp],
+    scheme: str,
+    size: int,
+    stray: tuple[float, float, float],
 ) -> tuple[F32, F32]:
     """Return what the network finds and the truth (N, K, 2), as shares of the crop from -0.5."""
     rng = np.random.default_rng(0)
     crops, truth = [], []
     for row in np.repeat(rows, CROPS):
         points = faces.points[scheme][row]
-        matrix = _near(points, float(faces.roll[row]), rng).to_crop(size)
+        matrix = _stray(points, float(faces.roll[row]), stray, rng).to_crop(size)
         crops.append(cut_crop(faces.images[row], matrix, size))
         truth.append(transform_points(matrix, points))
     found = []
@@ -81,12 +91,13 @@ def _answers(
     return seen, wanted
 
 
-def _near(points: Points, roll: float, rng: Generator) -> Crop:
-    """Draw a crop as far off as one that follows a face, or that a coarse network set right."""
+def _stray(points: Points, roll: float, reach: tuple[float, float, float], rng: Generator) -> Crop:
+    """Draw a crop off by so much in shift (of the extent), scale (its logarithm) and angle."""
+    shift, scale, turn = reach
     centre, extent = tight_box(points, -roll)
-    x, y = centre + rng.normal(0, 0.02, 2) * extent
-    side = SIDE_PER_EXTENT * extent * float(np.exp(rng.normal(0, 0.03)))
-    return Crop(float(x), float(y), side, float(rng.normal(0, 0.035)) - roll)
+    x, y = centre + rng.normal(0, shift, 2) * extent
+    side = SIDE_PER_EXTENT * extent * float(np.exp(rng.normal(0, scale)))
+    return Crop(float(x), float(y), side, float(rng.normal(0, turn)) - roll)
 
 
 def _fit(found: F32, truth: F32, photo: NDArray[np.intp]) -> F32:

@@ -45,7 +45,7 @@ def test_a_layer_corrects_what_labelled_faces_contradict(monkeypatch: pytest.Mon
         "ibug68": (137, 136)
     }
     rows = np.arange(16)
-    found, truth = landmark_shape._answers(net, faces, rows, "ibug68", 64)
+    found, truth = landmark_shape._answers(net, faces, rows, "ibug68", 64, landmark_shape.NEAR)
     found, truth = (found + 0.5) * 64, (truth + 0.5) * 64
     before = np.linalg.norm(found - truth, axis=2).mean()
     after = np.linalg.norm(

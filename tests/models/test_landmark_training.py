@@ -107,7 +107,7 @@ def test_the_coarse_network_trains_and_exports_by_itself(data: Path, tmp_path: P
     run = Run(tmp_path, faces, replace(COARSE, minutes=0.02, batch=4))
     run.train(lambda _line: None)
     spec = export.run(export.Options(tmp_path / "last.pt", tmp_path / "mine.onnx"))
-    assert spec["input"]["size"] == 64
+    assert spec["input"]["size"] == 96
     assert "coarse" not in spec
     spec = export.run(export.Options(CHECKPOINT, tmp_path / "fine.onnx"))
     assert spec["coarse"] == "landmarks_coarse"
