@@ -101,16 +101,20 @@ class LandmarkModel:
         return Landmarks(placed, np.array(presence, np.float32), visibility)
 
     def look(self, picture: U8 | Frame, crops: list[Crop]) -> Landmarks:
-        """Find the points in rough crops, as a detector gives them, like `run`.
+        """Find the points in rough crops, as a detector gives them: `run` on them set right."""
+        return self.run(picture, self.set_right(picture, crops))
 
-        A coarse network glances at each crop first and sets it right: upright and centred. Crops
-        that follow a face are right already. A network that names no coarse one goes without.
+    def set_right(self, picture: U8 | Frame, crops: list[Crop]) -> list[Crop]:
+        """Return rough crops upright and centred, after a glance of the coarse network at each.
+
+        Crops that follow a face are right already. A network that names no coarse one gets its
+        crops as they are.
         """
-        if self._coarse is not None:
-            luma = picture if isinstance(picture, np.ndarray) else picture.luma
-            glance = self._coarse.run(luma, crops)
-            crops = [self._coarse.next_crop(points) for points in glance.points_px]
-        return self.run(picture, crops)
+        if self._coarse is None:
+            return crops
+        luma = picture if isinstance(picture, np.ndarray) else picture.luma
+        glance = self._coarse.run(luma, crops)
+        return [self._coarse.next_crop(points) for points in glance.points_px]
 
     def first_crop(self, box_xyxy_px: F32, keypoints_px: F32 | None) -> Crop:
         """Return the crop for a detected box (4,), upright by the key points' eyes (5, 2)."""

@@ -45,8 +45,9 @@ class Crops(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no 
 def crop_batch(
     model: LandmarkModel, face: AnnotatedFace, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return one jittered crop as the network takes it, (1, C, S, S)."""
-    picture, crop = picture_for(model, face.image), jittered_crop(face.points_px, rng)
+    """Return one jittered crop, set right, as the network takes it, (1, C, S, S)."""
+    picture = picture_for(model, face.image)
+    (crop,) = model.set_right(picture, [jittered_crop(face.points_px, rng)])
     if model.colour:
         return cut_rgb(picture, crop, model.size, cut)[None]
     return cut(picture, crop, model.size).astype(np.float32)[None, None]
