@@ -20,6 +20,7 @@ JUMP_PER_S = 1.0  # and how much farther per second out of sight
 MAX_RESIZE = 1.7
 SAME_FACE_IOU = 0.45
 VELOCITY_MEMORY = 0.5
+SURE = 0.9  # presence of a face that nothing covers
 
 
 class Sighting(NamedTuple):
@@ -35,6 +36,7 @@ class Track:
     """One person's face through time, as last seen at `seen_s`.
 
     `box` is the tight box (4,) of the points; `velocity` the motion of its centre in px/s;
+    `sure` holds box and velocity of the last sure sighting but this one;
     `missed_looks` counts runs of the detector in a row that did not confirm the face; `crop` and
     `meter` are the owner's: where the face was last cut out, and what its owner knows of it.
     """
@@ -45,6 +47,7 @@ class Track:
     box: F64 = field(init=False)
     velocity: F64 = field(default_factory=lambda: np.zeros(2))
     missed_looks: int = 0
+    sure: tuple[F64, float, float] | None = None
     crop: Any = None
     meter: Any = None
 
@@ -71,12 +74,19 @@ class Track:
         # Plain numbers: right after the network each call into numpy finds the caches empty.
         x0, y0, x1, y1 = self.box.tolist()
         dt_s = max(time_s - self.seen_s, 1e-3)
+        vx, vy = self.velocity.tolist()
+        if self.seen.presence >= SURE:
+            self.sure = self.box, vx, vy
         self.place(seen, time_s, box)
         new_x0, new_y0, new_x1, new_y1 = self.box.tolist()
-        vx, vy = self.velocity.tolist()
         vx += (1 - VELOCITY_MEMORY) * ((new_x0 + new_x1 - x0 - x1) / 2 / dt_s - vx)
         vy += (1 - VELOCITY_MEMORY) * ((new_y0 + new_y1 - y0 - y1) / 2 / dt_s - vy)
         self.velocity[:] = vx, vy
+
+    def fall_back(self) -> None:
+        """Return to where the face was surely seen, before it slid onto what covers it."""
+        if self.sure is not None:
+            self.box, *self.velocity[:] = self.sure
 
     def place(self, seen: Sighting, time_s: float, box: F64 | None = None) -> None:
         """Take a sighting as such, without thinking of motion."""
@@ -129,6 +139,7 @@ class TrackBook:
         for track in tracks:
             self.visible.remove(track)
             self.lost.append(track)
+            track.fall_back()
 
     def dismiss(self, boxes: Iterable[F64 | F32]) -> None:
         """Forget at once those whose face fills one of `boxes` (4,)."""
