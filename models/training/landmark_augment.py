@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 import cv2
@@ -131,7 +132,7 @@ class Augmenter:
         return Jitter(0.25, 0.35, float(self.rng.uniform(-60, 60)))
 
     def _warp(self, image: Luma, matrix: NDArray[np.float64], points: dict[str, Points]) -> Luma:
-        """Cut the crop; half of the time the face is also bent smoothly, with its points."""
+        """Cut the crop; more often than not the face is also bent smoothly, with its points."""
         border = cv2.BORDER_REPLICATE if self.rng.random() < 0.85 else cv2.BORDER_CONSTANT
         fill = float(self.rng.integers(0, 256))
         size = (self.size, self.size)
@@ -213,6 +214,7 @@ class Augmenter:
         return bool(self.rng.random() < chance * self.strength)
 
 
+@cache
 def _grid(size: int) -> NDArray[np.float32]:
     """Return x, y of every pixel (S, S, 2)."""
     return np.stack(np.meshgrid(*[np.arange(size, dtype=np.float32)] * 2), axis=2)

@@ -95,15 +95,23 @@ def test_a_camera_that_comes_back_goes_on(
     assert any("is back" in text for text in context.infos)
 
 
-def test_a_camera_that_stays_away_ends_the_run_in_order(
-    plugs: Socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _unplugged_at_the_start(
+    plugs: Socket, output: Path, monkeypatch: pytest.MonkeyPatch, reopen_s: float
+) -> Pipeline:
+    """Return a prepared pipeline from a camera, which is gone by now, to a file."""
     _plugged_into(monkeypatch, plugs)
-    output = tmp_path / "out.mkv"
-    properties = {"source": "camera", "reopen_s": 0.5}
+    properties = {"source": "camera", "reopen_s": reopen_s}
     pipeline = Pipeline.line(capture=properties, file=str(output))
     pipeline.prepare()
     plugs.unplug()
+    return pipeline
+
+
+def test_a_camera_that_stays_away_ends_the_run_in_order(
+    plugs: Socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mkv"
+    pipeline = _unplugged_at_the_start(plugs, output, monkeypatch, 0.5)
     with pytest.raises(DeviceError, match=r"0\.5 s"):
         pipeline.run()
     assert pipeline.ended_in_order
@@ -115,12 +123,8 @@ def test_a_camera_that_stays_away_ends_the_run_in_order(
 def test_a_file_shows_the_gap_of_a_camera_that_came_back(
     plugs: Socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually: Any
 ) -> None:
-    _plugged_into(monkeypatch, plugs)
     output = tmp_path / "out.mkv"
-    properties = {"source": "camera", "reopen_s": 30}
-    pipeline = Pipeline.line(capture=properties, file=str(output))
-    pipeline.prepare()
-    plugs.unplug()
+    pipeline = _unplugged_at_the_start(plugs, output, monkeypatch, 30)
     pipeline.start()
     assert eventually(lambda: pipeline.snapshot().get("status") == "camera lost, waiting")
     captured = pipeline.snapshot()["captured"]
