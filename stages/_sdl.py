@@ -56,7 +56,7 @@ class Display:
         driver = screen_available()
         if driver is None:
             raise DeviceError(
-                "no screen to open a window on (is DISPLAY set?); "
+                "no screen to open a window on (is DISPLAY or WAYLAND_DISPLAY set?); "
                 "write a file instead: `--output out.mp4`"
             )
         # Ctrl-C and SIGTERM are the runner's; SDL would turn them into window events.
