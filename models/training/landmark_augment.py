@@ -1,4 +1,4 @@
-"""Turn cached faces into training crops: one affine warp and a few cheap ops per sample."""
+"""Turn cached faces into training crops: where they are cut, how bent, and their points."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..crops import SIDE_PER_EXTENT, Crop, transform_points
 from ..topology import topology
-from .landmark_dataset import CACHE_LOOSENESS, CACHE_SIZE, LANDMARKS, NEGATIVE, FaceCache
+from .landmark_cache import CACHE_LOOSENESS, CACHE_SIZE, LANDMARKS, NEGATIVE, FaceCache
 from .landmark_occlude import Occluder
+from .landmark_spoil import Spoiler
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 Luma = NDArray[np.uint8]
 PRESENCE_UNKNOWN = -1.0
 IGNORED_SHIFT, LOST_SHIFT = 0.28, 0.5
-BEND = 0.05
-ELASTIC, ELASTIC_KNOTS = 0.022, 5
+BEND = 0.06
+ELASTIC, ELASTIC_KNOTS = 0.026, 5
 # The annotators of the 68 points sat a little to the right, by this share of the inter-ocular
 # distance. A mirrored label must not turn that round, or the network learns neither side.
 SIDE_STEP = 0.007
@@ -61,27 +62,32 @@ class Augmenter:
     strength: float = 1.0
     jitter: tuple[float, float] = (0.7, 0.05)
     occluder: Occluder = field(init=False)
+    spoiler: Spoiler = field(init=False)
 
     def __post_init__(self) -> None:
         self.occluder = Occluder(self.faces, self.rng)
+        self.spoiler = Spoiler(self.rng)
 
     def draw(self, row: int) -> Example:
         """Return one random crop of the sample in `row`."""
         kind = int(self.faces.kind[row])
-        points = {key: values[row] for key, values in self.faces.points.items()}
+        mirrored = self.rng.random() < 0.5
+        known = self.faces.mirrored if mirrored and self.faces.mirrored else self.faces.points
+        points = {key: values[row] for key, values in known.items()}
         crop, presence = self._crop(row, kind, points)
         matrix = self._bent(crop.to_crop(self.size))
-        mirrored = self.rng.random() < 0.5
         if mirrored:
             matrix = np.diag([-1.0, 1.0]) @ matrix + [[0, 0, self.size - 1], [0, 0, 0]]
             points = {key: values[topology(key).flip] for key, values in points.items()}
         points = {key: transform_points(matrix, values) for key, values in points.items()}
-        if mirrored and not self.faces.names[row].startswith("render"):
+        photo = not self.faces.names[row].startswith("render")
+        if mirrored and photo and self.faces.mirrored is None:
             points["ibug68"] = points["ibug68"] + 2 * side_step(points["ibug68"])
         image = self._warp(self.faces.images[row], matrix, points)
         if kind == LANDMARKS and self._often(0.25):
             presence = self.occluder.cover(image, points["ibug68"], presence)
-        image = self._degrade(image)
+        self.spoiler.strength = self.strength
+        image = self.spoiler.spoil(image)
         if presence == 0.0:
             points = {key: np.full_like(values, np.nan) for key, values in points.items()}
         return Example(image, points, presence)
@@ -156,59 +162,6 @@ class Augmenter:
         knots = self.rng.normal(0, reach, (ELASTIC_KNOTS, ELASTIC_KNOTS, 2)).astype(np.float32)
         size = (self.size, self.size)
         return np.asarray(cv2.resize(knots, size, interpolation=cv2.INTER_CUBIC), np.float32)
-
-    def _degrade(self, image: Luma) -> Luma:
-        rng = self.rng
-        if self._often(0.2):
-            image = self._shrink(
-                image, int(self.size * np.exp(rng.uniform(np.log(0.2), np.log(0.9))))
-            )
-        if self._often(0.12):
-            image = self._blur(image)
-        image = self._light(image)
-        if self._often(0.3):
-            noisy = image + rng.uniform(1, 12) * self.occluder.grain(image.shape)
-            image = np.clip(noisy, 0, 255).astype(np.uint8)
-        if self._often(0.15):
-            quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(8, 60))]
-            coded = cv2.imencode(".jpg", image, quality)[1]
-            image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
-        return image
-
-    def _shrink(self, image: Luma, pixels: int) -> Luma:
-        if pixels >= self.size:
-            return image
-        small = cv2.resize(image, (pixels, pixels), interpolation=cv2.INTER_AREA)
-        ways = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)
-        way = ways[int(self.rng.choice(3, p=(0.6, 0.3, 0.1)))]
-        return np.asarray(cv2.resize(small, image.shape[::-1], interpolation=way), dtype=np.uint8)
-
-    def _blur(self, image: Luma) -> Luma:
-        if self.rng.random() < 0.6:
-            blurred = cv2.GaussianBlur(image, (0, 0), self.rng.uniform(0.005, 0.022) * self.size)
-            return np.asarray(blurred, dtype=np.uint8)
-        length = int(self.size * self.rng.uniform(0.04, 0.11)) | 1
-        kernel = np.zeros((length, length), dtype=np.float32)
-        turn = self.rng.uniform(0, np.pi)
-        middle, reach = (length - 1) / 2, length / 2 * np.array([np.cos(turn), np.sin(turn)])
-        ends = [tuple(np.round(middle + s * reach).astype(int).tolist()) for s in (-1, 1)]
-        cv2.line(kernel, ends[0], ends[1], 1.0)
-        return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), dtype=np.uint8)
-
-    def _light(self, image: Luma) -> Luma:
-        """Change gamma, gain and offset; sometimes light from one side or near darkness."""
-        rng = self.rng
-        ramp = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.6, 0.6))
-        dark = self._often(0.06)
-        gain = rng.uniform(0.1, 0.3) if dark else rng.uniform(0.45, 1.25)
-        table = ramp * gain * 255 + rng.uniform(0 if dark else -25, 45)
-        image = np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)), dtype=np.uint8)
-        if rng.random() < 0.15:
-            ends = rng.uniform(0.2, 1), rng.uniform(0.6, 1.3)
-            slope = np.broadcast_to(np.linspace(*ends, self.size, dtype=np.float32), image.shape)
-            slope = slope.T if rng.random() < 0.4 else slope
-            image = np.clip(image * slope, 0, 255).astype(np.uint8)
-        return np.asarray(image, dtype=np.uint8)
 
     def _often(self, chance: float) -> bool:
         return bool(self.rng.random() < chance * self.strength)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .landmark_augment import Augmenter
-from .landmark_dataset import FACE, LANDMARKS, NEGATIVE, FaceCache
+from .landmark_cache import FACE, LANDMARKS, NEGATIVE, FaceCache
 from .landmark_loss import Batch
 from .landmark_network import COARSE_HEAD, COARSE_WIDTHS, FINE_HEAD, FINE_WIDTHS, SCHEMES
 

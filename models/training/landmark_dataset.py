@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 
 from ...pipeline import registry
-from ..crops import SIDE_PER_EXTENT, Crop, crop_from_box, crop_from_landmarks, transform_points
+from ..crops import Crop, crop_from_box, crop_from_landmarks, transform_points
 from ..topology import topology
 from .detector_data import read_boxes_csv
+from .landmark_cache import (
+    CACHE_LOOSENESS,
+    CACHE_SIZE,
+    FACE,
+    LANDMARKS,
+    NEGATIVE,
+    FaceCache,
+    read_cache,
+    save_cache,
+)
 from .landmark_formats import (
     AnnotationError,
     Points,
@@ -25,21 +33,14 @@ from .landmark_formats import (
     read_luma,
     read_pts,
 )
+from .landmark_holdout import held_out, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-CACHE_SIZE = 320  # holds a crop of 192 px at full sharpness
-CACHE_LOOSENESS = 2.2 / SIDE_PER_EXTENT
-NEGATIVE, FACE, LANDMARKS = 0, 1, 2
-HELD_OUT_ONE_IN = 11
-ASIDE_ONE_IN = 40
-HASH_DISTANCE = 6
 RENDERS = 1200
-DAMAGED = (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile)
-HELD_OUT_LIST = Path(__file__).with_name("heldout_landmarks.txt")
 
 
 @dataclass(slots=True)
@@ -54,18 +55,6 @@ class Sample:
     points: dict[str, Points] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class FaceCache:
-    """Arrays over samples: luma (N, 320, 320), points in its px, NaN where unlabelled."""
-
-    images: NDArray[np.uint8]
-    kind: NDArray[np.int64]
-    roll: NDArray[np.float32]
-    points: dict[str, Points]
-    names: list[str]
-    held_out: NDArray[np.bool_]
-
-
 def load_or_build(data: Path, folder: Path) -> FaceCache:
     """Return the cache of `data` kept in `folder`, building it on first use."""
     path = folder / "faces.npz"
@@ -73,38 +62,6 @@ def load_or_build(data: Path, folder: Path) -> FaceCache:
         folder.mkdir(parents=True, exist_ok=True)
         save_cache(path, build_cache(data))
     return read_cache(path)
-
-
-def save_cache(path: Path, faces: FaceCache) -> None:
-    """Write a cache as one uncompressed `.npz`, without pickled objects, in one rename."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        np.savez(
-            file,
-            images=faces.images,
-            kind=faces.kind,
-            roll=faces.roll,
-            names=np.array(faces.names),
-            held_out=faces.held_out,
-            ibug68=faces.points["ibug68"],
-            helen194=faces.points["helen194"],
-        )
-    part.replace(path)
-
-
-def read_cache(path: Path) -> FaceCache:
-    """Read what `save_cache` wrote; AnnotationError names a file that is damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            points = {scheme: kept[scheme] for scheme in ("ibug68", "helen194")}
-            names = [str(name) for name in kept["names"]]
-            arrays = (kept["images"], kept["kind"], kept["roll"])
-            faces = FaceCache(*arrays, points, names, kept["held_out"])
-    except DAMAGED as error:
-        raise AnnotationError(f"{path}: damaged; delete it to have it made again") from error
-    if faces.images.shape[1:] != (CACHE_SIZE, CACHE_SIZE):
-        raise AnnotationError(f"{path}: made with crops of another size; delete it")
-    return faces
 
 
 def build_cache(data: Path, most: int | None = None) -> FaceCache:
@@ -128,7 +85,7 @@ def build_cache(data: Path, most: int | None = None) -> FaceCache:
         np.array([sample.roll for sample in samples], dtype=np.float32),
         points,
         [sample.name for sample in samples],
-        _held_out(samples),
+        held_out(samples),
     )
 
 
@@ -219,7 +176,7 @@ def _boxed_faces(data: Path) -> Iterator[Sample]:
 
 def _crop_off(name: str, shape: tuple[int, ...], faces: NDArray[np.float64]) -> Crop | None:
     """Pick a square (loosened) that touches no box, at random but the same in every run."""
-    rng = np.random.default_rng(_number(name))
+    rng = np.random.default_rng(number_of(name))
     height, width = shape[:2]
     for _ in range(40):
         side = float(rng.uniform(0.2, 0.6)) * min(height, width)
@@ -259,56 +216,3 @@ def _renders(data: Path) -> Iterator[Sample]:
 
 
 SOURCES = (_helen, _helen_extra, _afw, _youtube, _boxed_faces, _negatives, _renders)
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(hashlib.sha1(text.encode()).digest()[:8], "big")
-
-
-def _held_out(samples: list[Sample]) -> NDArray[np.bool_]:
-    """Hold out the pictures on the committed list; with other data, a fixed part of the groups."""
-    listed = set(HELD_OUT_LIST.read_text(encoding="utf-8").split())
-    held = np.array([sample.name.split("#")[0] in listed for sample in samples])
-    if not held.any():
-        return choose_held_out(samples)
-    drawn = [s.name.startswith("render/") and _chosen(s.group) for s in samples]
-    return np.asarray(held | np.array(drawn))
-
-
-def set_aside(faces: FaceCache) -> NDArray[np.bool_]:
-    """Mark one photo or person in forty of those to train on, to tell when to stop."""
-    groups = (name.split("#")[0].rsplit("_", 1)[0] for name in faces.names)
-    chosen = np.array([_number(f"aside/{group}") % ASIDE_ONE_IN == 0 for group in groups])
-    rendered = np.array([name.startswith("render/") for name in faces.names])
-    return np.asarray(chosen & (faces.kind == LANDMARKS) & ~faces.held_out & ~rendered)
-
-
-def choose_held_out(samples: list[Sample]) -> NDArray[np.bool_]:
-    """Hold out whole groups; near-duplicate pictures of different groups join theirs first."""
-    parent = {sample.group: sample.group for sample in samples}
-
-    def root(group: str) -> str:
-        while parent[group] != group:
-            parent[group] = parent[parent[group]]
-            group = parent[group]
-        return group
-
-    hashes = np.array([difference_hash(sample.image) for sample in samples])
-    for i in range(len(samples)):
-        near = np.count_nonzero(hashes[i + 1 :] != hashes[i], axis=1) <= HASH_DISTANCE
-        for j in np.flatnonzero(near) + i + 1:
-            a, b = sorted((root(samples[i].group), root(samples[j].group)))
-            parent[b] = a
-    return np.array([_chosen(root(sample.group)) for sample in samples])
-
-
-def _chosen(group: str) -> bool:
-    return _number(group) % HELD_OUT_ONE_IN == 0
-
-
-def difference_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return 128 signs of horizontal and vertical differences of a small copy of the picture."""
-    small = cv2.resize(image, (9, 9), interpolation=cv2.INTER_AREA).astype(np.int16)
-    across = small[:8, 1:] > small[:8, :-1]
-    down = small[1:, :8] > small[:-1, :8]
-    return np.concatenate((across.ravel(), down.ravel()))

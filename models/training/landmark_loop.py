@@ -15,7 +15,8 @@ from ..metrics import Summary, face_errors, summarise
 from ..topology import topology
 from .landmark_augment import protocol_crop
 from .landmark_batches import Settings, draw_batches, images_tensor, label_trust
-from .landmark_dataset import LANDMARKS, FaceCache, set_aside
+from .landmark_cache import LANDMARKS, FaceCache
+from .landmark_holdout import set_aside
 from .landmark_loss import Batch, batch_loss
 from .landmark_network import SCHEMES, LandmarkNet, net_of, soft_argmax
 from .landmark_shape import shape_layers
@@ -131,7 +132,8 @@ class Run:
         found = load_taught(path, self.faces)
         if found is None:
             report("labelling faces that nobody labelled")
-            found = taught(self._seen(), channels_last(self.averaged()), self.settings.size)
+            net, size = channels_last(self.averaged()), self.settings.size
+            found = taught(self._seen(), net, size, shape_layers(net, self.labelled, size))
             save_taught(path, found)
         self.faces = replace(found, held_out=self.faces.held_out)
 

@@ -9,18 +9,10 @@ import numpy as np
 from ..crops import crop_from_box
 from ..detector import FaceDetector
 from .detector_data import read_boxes_csv
-from .landmark_dataset import (
-    CACHE_SIZE,
-    HELD_OUT_LIST,
-    NEGATIVE,
-    FaceCache,
-    Sample,
-    load_or_build,
-    loose_crop,
-    read_cache,
-    save_cache,
-)
+from .landmark_cache import CACHE_SIZE, NEGATIVE, FaceCache, read_cache, save_cache
+from .landmark_dataset import Sample, load_or_build, loose_crop
 from .landmark_formats import AnnotationError, read_luma
+from .landmark_holdout import HELD_OUT_LIST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

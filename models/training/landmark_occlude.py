@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .landmark_dataset import CACHE_SIZE, NEGATIVE, FaceCache
+from .landmark_cache import CACHE_SIZE, NEGATIVE, FaceCache
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -30,7 +30,7 @@ class Occluder:
 
     def __post_init__(self) -> None:
         self.negatives = np.flatnonzero((self.faces.kind == NEGATIVE) & ~self.faces.held_out)
-        self.noise = self.rng.standard_normal(1 << 18).astype(np.float32)
+        self.noise = noise_of(self.rng)
 
     def cover(self, image: Luma, points: Points, presence: float) -> float:
         """Cover part of the face in place; returns the presence that is left."""
@@ -38,18 +38,18 @@ class Occluder:
             size = len(image)
             points = self.rng.uniform(0.2 * size, 0.8 * size, (68, 2)).astype(np.float32)
         draw, extent = self.rng.random(), float(np.ptp(points, axis=0).max())
-        if draw < 0.12:
+        if draw < 0.1:
             self._glasses(image, points)
-        elif draw < 0.24:
+        elif draw < 0.26:
             nose = points[[29]] + self.rng.normal(0, 2, (1, 2)).astype(np.float32)
             self._fill(image, [np.concatenate((points[2:15], nose))])
-        elif draw < 0.32:
+        elif draw < 0.33:
             self._hat(image, points, extent)
         elif draw < 0.4:
             square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
             self._fill(image, [points.mean(axis=0) + 0.75 * extent * square])
             return 0.0
-        elif draw < 0.56:
+        elif draw < 0.58:
             self._fill(image, [self._oval(points)])
             for _ in range(int(self.rng.integers(0, 3))):
                 self._fill(image, self._fingers(points[17:].mean(axis=0), extent))
@@ -60,12 +60,16 @@ class Occluder:
         return presence
 
     def _oval(self, points: Points) -> NDArray[np.floating]:
-        """Return the outline of an oval that hides every feature but leaves hair and ears."""
-        low, high = points[17:].min(axis=0), points[17:].max(axis=0)
+        """Return the outline of an oval that hides eyes, nose and mouth; brows may be in sight."""
+        features = points[27:]
+        low, high = features.min(axis=0), features.max(axis=0)
+        down = np.array([0.0, self.rng.uniform(-0.1, 0.2)])
+        centre = (low + high) / 2 + down * (high - low)
+        half = (high - low) / 2 * self.rng.uniform(0.9, 1.3, 2)
+        reach = float(np.linalg.norm((features - centre) / half, axis=1).max())
         around = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         circle = np.stack((np.cos(around), np.sin(around)), axis=1)
-        reach = self.rng.uniform(0.5, 0.9, 2)
-        return np.asarray((low + high) / 2 + circle * (high - low) * reach)
+        return np.asarray(centre + circle * half * reach * self.rng.uniform(1.02, 1.4))
 
     def _blob(self, points: Points, extent: float) -> list[NDArray[np.floating]]:
         """A random smooth polygon or a bunch of finger-like bars near a random point."""
@@ -124,12 +128,21 @@ class Occluder:
             x, y = self.rng.integers(0, CACHE_SIZE - size, 2)
             paint = source[y : y + size, x : x + size]
         else:
-            shade = self.rng.uniform(0, 255) + self.rng.uniform(0, 25) * self.grain(image.shape)
+            specks = grain(self.rng, self.noise, image.shape)
+            shade = self.rng.uniform(0, 255) + self.rng.uniform(0, 25) * specks
             paint = np.clip(shade, 0, 255).astype(np.uint8)
         cv2.copyTo(paint, mask, image)
 
-    def grain(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Return Gaussian noise of unit spread."""
-        count = shape[0] * shape[1]
-        start = int(self.rng.integers(0, len(self.noise) - count))
-        return self.noise[start : start + count].reshape(shape)
+
+def noise_of(rng: Generator) -> NDArray[np.float32]:
+    """Return a long row of Gaussian noise of unit spread, to take parts of."""
+    return rng.standard_normal(1 << 18).astype(np.float32)
+
+
+def grain(
+    rng: Generator, noise: NDArray[np.float32], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return a random part of a row of noise in a picture's shape."""
+    count = shape[0] * shape[1]
+    start = int(rng.integers(0, len(noise) - count))
+    return noise[start : start + count].reshape(shape)

@@ -10,7 +10,7 @@ import torch
 from ..crops import SIDE_PER_EXTENT, Crop, transform_points
 from .landmark_augment import cut_crop, tight_box
 from .landmark_batches import images_tensor
-from .landmark_dataset import LANDMARKS, FaceCache
+from .landmark_cache import LANDMARKS, FaceCache
 from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
 
 if TYPE_CHECKING:

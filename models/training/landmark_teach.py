@@ -11,9 +11,9 @@ import torch
 
 from ..crops import SIDE_PER_EXTENT, Crop, crop_from_landmarks, transform_points
 from ..topology import topology
-from .landmark_augment import cut_crop, side_step, tight_box
+from .landmark_augment import cut_crop, tight_box
 from .landmark_batches import images_tensor
-from .landmark_dataset import (
+from .landmark_cache import (
     CACHE_LOOSENESS,
     CACHE_SIZE,
     DAMAGED,
@@ -24,11 +24,14 @@ from .landmark_dataset import (
 )
 from .landmark_formats import AnnotationError
 from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
+from .landmark_shape import shaped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from .landmark_formats import Points
 
@@ -37,37 +40,69 @@ AGREEMENT = 0.02
 REFINED = {"ytf68": 0.7, "helen194_extra": 0.5, "helen68": 0.25, "afw68": 0.25}
 
 
-def taught(faces: FaceCache, net: LandmarkNet, size: int) -> FaceCache:
+def taught(
+    faces: FaceCache, net: LandmarkNet, size: int, layers: Mapping[str, Tensor]
+) -> FaceCache:
     """Return the cache with the points that `net` gives to training rows that lack them.
 
     Each row is looked at in twelve crops, shifted, turned, scaled and mirrored; the mean is taken
     where the answers differ by less than 2 % of the inter-ocular distance (data distillation,
-    Radosavovic et al. 2018). Boxed faces so labelled count as annotated from then on; the rounded
-    labels of video frames move half of the way. Rows held out stay as they are.
+    Radosavovic et al. 2018). Boxed faces so labelled count as annotated from then on; other labels
+    move by the share that `REFINED` says. Rows held out stay as they are.
+
+    The mean of mirrored looks knows no side, but annotators do, so it passes through `layers`
+    (`shape_layers`), and so does its mirror image: by how the two differ, the points for mirrored
+    crops differ. Renders have no annotator.
     """
     points = {scheme: values.copy() for scheme, values in faces.points.items()}
+    mirrored = {scheme: values.copy() for scheme, values in faces.points.items()}
     kind = faces.kind.copy()
     for row in np.flatnonzero(~faces.held_out & (faces.kind != NEGATIVE)):
+        source = faces.names[row].split("/")[0]
         crop = _first_crop(faces, int(row), net, size)
         for scheme, (mean, spread) in _looks(faces.images[row], crop, net, size).items():
-            if scheme == "ibug68":  # the mean of mirrored looks knows no side
-                mean = mean + side_step(mean)
+            layer = None if source == "render" else layers.get(scheme)
+            shown, shown_mirrored = _both_sides(mean, crop, scheme, layer, size)
             values = points[scheme][row]
-            share = REFINED.get(faces.names[row].split("/")[0], 0.0)
             if spread < AGREEMENT:
-                known = np.where(np.isnan(values), mean, values)
-                points[scheme][row] = known + share * (mean - known)
+                known = np.where(np.isnan(values), shown, values)
+                points[scheme][row] = known + REFINED.get(source, 0.0) * (shown - known)
+            mirrored[scheme][row] = points[scheme][row] + (shown_mirrored - shown)
         if kind[row] == FACE and not any(np.isnan(points[key][row]).any() for key in SCHEMES):
             kind[row] = LANDMARKS
-    return replace(faces, points=points, kind=kind)
+    return replace(faces, points=points, kind=kind, mirrored=mirrored)
+
+
+def _both_sides(
+    points: Points, crop: Crop, scheme: str, layer: Tensor | None, size: int
+) -> tuple[Points, Points]:
+    """Return points (K, 2) as the annotators place them: as they are, and in a mirrored crop."""
+    if layer is None:
+        return points, points
+    flip = topology(scheme).flip
+    inside = transform_points(crop.to_crop(size), points)
+    there = shaped(np.stack((inside, _mirror(inside, flip, size))), layer, size)
+    back = crop.to_picture(size)
+    return transform_points(back, there[0]), transform_points(back, _mirror(there[1], flip, size))
+
+
+def _mirror(points: Points, flip: NDArray[np.intp], size: int) -> Points:
+    return np.stack((size - 1 - points[flip, 0], points[flip, 1]), axis=1)
 
 
 def save_taught(path: Path, faces: FaceCache) -> None:
     """Write points and kinds of a taught cache in one rename."""
     part = path.with_name(f"{path.name}.part")
     with part.open("wb") as file:
-        ibug68, helen194 = (faces.points[key] for key in ("ibug68", "helen194"))
-        np.savez_compressed(file, kind=faces.kind, ibug68=ibug68, helen194=helen194)
+        mirrored = faces.mirrored or faces.points
+        np.savez_compressed(
+            file,
+            kind=faces.kind,
+            ibug68=faces.points["ibug68"],
+            helen194=faces.points["helen194"],
+            ibug68_mirrored=mirrored["ibug68"],
+            helen194_mirrored=mirrored["helen194"],
+        )
     part.replace(path)
 
 
@@ -78,10 +113,11 @@ def load_taught(path: Path, faces: FaceCache) -> FaceCache | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             kind, points = arrays["kind"], {scheme: arrays[scheme] for scheme in SCHEMES}
+            mirrored = {scheme: arrays[f"{scheme}_mirrored"] for scheme in SCHEMES}
     except DAMAGED as error:
         raise AnnotationError(f"{path}: not a file of taught points; remove it") from error
     fits = len(kind) == len(faces.names)
-    return replace(faces, points=points, kind=kind) if fits else None
+    return replace(faces, points=points, kind=kind, mirrored=mirrored) if fits else None
 
 
 def _first_crop(faces: FaceCache, row: int, net: LandmarkNet, size: int) -> Crop:

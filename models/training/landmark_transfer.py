@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .landmark_dataset import FaceCache
+    from .landmark_cache import FaceCache
 
 JAW = 17  # the schemes slide along the jaw by 6 % of the inter-ocular distance: not taken over
 RIDGE = 0.3

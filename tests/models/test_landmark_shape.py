@@ -12,7 +12,7 @@ import onnxruntime as ort  # noqa: E402
 
 from vidfilter.models.topology import topology  # noqa: E402
 from vidfilter.models.training import landmark_shape  # noqa: E402
-from vidfilter.models.training.landmark_dataset import LANDMARKS, FaceCache  # noqa: E402
+from vidfilter.models.training.landmark_cache import LANDMARKS, FaceCache  # noqa: E402
 from vidfilter.models.training.landmark_export import export_onnx  # noqa: E402
 from vidfilter.models.training.landmark_network import LandmarkNet, soft_argmax  # noqa: E402
 from vidfilter.stages._testface import random_face_image  # noqa: E402

@@ -28,7 +28,8 @@ from vidfilter.models.topology import topology
 from vidfilter.models.training import export
 from vidfilter.models.training.landmark_augment import Augmenter
 from vidfilter.models.training.landmark_batches import COARSE, Settings, label_trust
-from vidfilter.models.training.landmark_dataset import FACE, LANDMARKS, FaceCache, build_cache
+from vidfilter.models.training.landmark_cache import FACE, LANDMARKS, FaceCache
+from vidfilter.models.training.landmark_dataset import build_cache
 from vidfilter.models.training.landmark_formats import (
     AnnotationError,
     read_helen,
@@ -332,7 +333,7 @@ def test_a_network_labels_what_nobody_labelled(data: Path, tmp_path: Path) -> No
     net.load_state_dict(load_checkpoint(CHECKPOINT)["average"])
     points = {"ibug68": hidden, "helen194": np.full_like(faces.points["helen194"], np.nan)}
     before = replace(faces, points=points, kind=kind, held_out=held)
-    after = taught(before, net, 160)
+    after = taught(before, net, 160, {})
     found = after.points["ibug68"][after.kind == LANDMARKS]
     assert len(found) > 0.5 * (~held).sum()
     scheme = topology("ibug68")
@@ -344,11 +345,52 @@ def test_a_network_labels_what_nobody_labelled(data: Path, tmp_path: Path) -> No
     assert again is not None
     assert np.array_equal(again.points["ibug68"], after.points["ibug68"], equal_nan=True)
     assert np.array_equal(again.kind, after.kind)
+    assert again.mirrored is not None
+    assert np.array_equal(again.mirrored["ibug68"], again.points["ibug68"], equal_nan=True)
     assert load_taught(tmp_path / "none.npz", before) is None
     for damaged in (b"PK\x03\x04 and no more", b""):
         (tmp_path / "taught.npz").write_bytes(damaged)
         with pytest.raises(AnnotationError, match=r"taught\.npz: not a file of taught points"):
             load_taught(tmp_path / "taught.npz", before)
+
+
+def test_mirrored_photos_teach_what_annotators_would_have_said(data: Path) -> None:
+    """They place all points 3 % of a crop to the right: in mirrored crops to the right as well."""
+    torch.set_num_threads(1)
+    faces = build_cache(data, most=2)
+    rows = len(faces.names)
+    held = np.zeros(rows, bool)
+    photos = replace(faces, names=[f"facedet/{row}" for row in range(rows)], held_out=held)
+    hidden = {key: np.full_like(values, np.nan) for key, values in faces.points.items()}
+    net = LandmarkNet().eval()
+    net.load_state_dict(load_checkpoint(CHECKPOINT)["average"])
+    layer = torch.zeros(137, 136)
+    layer[-1, ::2] = 0.03
+    before = replace(photos, points=hidden)
+    plain = taught(before, net, 160, {}).points["ibug68"]
+    after = taught(before, net, 160, {"ibug68": layer})
+    assert after.mirrored is not None
+    step = np.linalg.norm(after.points["ibug68"] - plain, axis=2)
+    assert 3.0 < np.nanmedian(step) < 12.0
+    right = after.points["ibug68"] - plain
+    assert np.nanmin(right[..., 0]) > 0
+    assert np.allclose(after.mirrored["ibug68"] - plain, -right, atol=0.01, equal_nan=True)
+    named = replace(before, names=[f"render/{row}" for row in range(rows)])
+    renders = taught(named, net, 160, {"ibug68": layer})
+    assert np.array_equal(renders.points["ibug68"], plain, equal_nan=True)
+
+
+def test_mirrored_crops_take_the_points_for_mirrored_crops(data: Path) -> None:
+    faces = build_cache(data, most=1)
+    rows = [faces.points["ibug68"], faces.points["ibug68"] + np.float32(9)]
+    both = replace(faces, mirrored={**faces.points, "ibug68": rows[1]})
+    spread = []
+    for cache in (faces, both):
+        augmenter = Augmenter(cache, 160, np.random.default_rng(0), strength=0.0)
+        spread.append(np.stack([augmenter.draw(0).points["ibug68"] for _ in range(40)]))
+    apart = np.abs(spread[1] - spread[0]).max(axis=(1, 2))
+    kept = np.isfinite(apart)
+    assert 0.2 < (apart[kept] > 0.5).mean() < 0.8
 
 
 def test_labels_that_are_found_count_less(data: Path) -> None:
@@ -364,13 +406,15 @@ def test_an_oval_over_the_features_leaves_no_face(data: Path) -> None:
     occluder = Occluder(faces, np.random.default_rng(0))
     gone = 0
     for _ in range(200):
-        image = np.full((96, 96), 77, np.uint8)
+        before = np.random.default_rng(1).integers(0, 256, (96, 96), np.uint8)
+        image = before.copy()
         points = faces.points["ibug68"][0] * 96 / 320
         if occluder.cover(image, points, 1.0) == 0.0:
             gone += 1
             inner = points[27:].round().astype(int)
-            assert (image[inner[:, 1], inner[:, 0]] != 77).mean() > 0.9
-    assert 10 < gone < 60
+            at = inner[:, 1], inner[:, 0]
+            assert (image[at] != before[at]).mean() > 0.9
+    assert 20 < gone < 80
 
 
 @pytest.mark.slow
