@@ -1,4 +1,4 @@
-"""Make training canvases: crops, mosaics, scale, rotation, light, blur and noise."""
+"""Make training canvases: crops, mosaics, scale and rotation of pictures, pasted heads, masks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .detector_light import Light
+from .detector_masks import Dresser
+from .detector_moves import move_boxes, move_keypoints, visible
+from .detector_paste import Crowd
+
 if TYPE_CHECKING:
     from .detector_data import Sample
 
@@ -18,9 +23,8 @@ Rect = tuple[int, int, int, int]
 Trusted = tuple[float, float, float, float]
 MIN_FACE_PX = 9.0  # smaller faces are shown, but the network may say what it likes about them
 MAX_FACES = 64
-COVERED = 0.12  # share of the faces that something hides in part
-FLIP = [1, 0, 2, 4, 3]
-SHARE = {"scene": 0.56, "scene68": 0.07, "portrait": 0.2, "negative": 0.12, "render": 0.05}
+AT_EDGE = 0.12  # share of the pictures placed by a face whose face the edge cuts
+SHARE = {"scene": 0.5, "scene68": 0.08, "portrait": 0.26, "negative": 0.12, "render": 0.04}
 
 
 @dataclass(slots=True)
@@ -34,15 +38,11 @@ class Canvas:
 
 
 class Augmenter:
-    """Draws canvases from samples; kinds of pictures are mixed by `SHARE`.
-
-    `spoil` scales how often pictures are blurred, noisy or coarsely coded, 1 by default.
-    """
+    """Draws canvases from samples; kinds of pictures are mixed by `SHARE`."""
 
     def __init__(self, samples: list[Sample], rng: np.random.Generator) -> None:
         self.rng = rng
         self.samples = samples
-        self.spoil = 1.0
         self.half = [cv2.resize(s.luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
                      for s in samples]  # fmt: skip
         weight = np.array([2.0 if len(s.masked) and not s.masked.all() else 1.0 for s in samples])
@@ -53,8 +53,8 @@ class Augmenter:
             weight[chosen] *= SHARE[kind] / weight[chosen].sum()
         self.cumulative = np.cumsum(weight / weight.sum())
         self.negatives = [s.luma for s in samples if s.kind == "negative"]
-        self.noise = rng.normal(0, 1, (2, 512, 512)).astype(np.float32)
-        self.noise[1] = cv2.GaussianBlur(self.noise[1], (3, 3), 0.8) * 1.8
+        self.crowd, self.light = Crowd(samples, rng), Light(rng)
+        self.dresser = Dresser(self.negatives, rng)
 
     def canvas(self, size: int) -> Canvas:
         """Return one canvas of size x size px."""
@@ -65,8 +65,12 @@ class Augmenter:
                 self._paste(out, rect)
         else:
             self._paste(out, (0, 0, size, size))
-        out.luma = self._light(out.luma)
         out.boxes, out.keypoints = out.boxes[:MAX_FACES], out.keypoints[:MAX_FACES]
+        self.dresser.dress(out.luma, out.boxes, out.keypoints)
+        known = len(out.boxes)
+        self.crowd.paste(out, MAX_FACES)
+        self.dresser.dress(out.luma, out.boxes[known:], out.keypoints[known:])
+        out.luma = self.light(out.luma)
         out.ignored = out.ignored[:MAX_FACES]
         return out
 
@@ -107,31 +111,7 @@ class Augmenter:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT_101 if empty else cv2.BORDER_TRANSPARENT,
         )
-        known = len(out.boxes)
         self._targets(out, sample, matrix, rect, trusted)
-        for box in out.boxes[known:]:
-            if self.rng.random() < COVERED:
-                self._cover(out.luma, box)
-
-    def _cover(self, luma: Image, box: Array) -> None:
-        """Hide up to half a face from one side, by a part of a faceless picture or flat grey."""
-        rng, (x0, y0, x1, y1) = self.rng, (int(v) for v in box)
-        side, share = int(rng.integers(4)), rng.uniform(0.2, 0.5)
-        width, height = max(1, int((x1 - x0) * share)), max(1, int((y1 - y0) * share))
-        x0, x1 = ((x0, x0 + width), (x1 - width, x1), (x0, x1), (x0, x1))[side]
-        y0, y1 = ((y0, y1), (y0, y1), (y0, y0 + height), (y1 - height, y1))[side]
-        target = luma[y0:y1, x0:x1]
-        if not self.negatives or rng.random() < 0.3:
-            target[:] = int(rng.integers(0, 256))
-            return
-        source = self.negatives[int(rng.integers(len(self.negatives)))]
-        h, w = target.shape
-        if source.shape[0] < h or source.shape[1] < w:
-            return
-        top, left = (
-            int(rng.integers(0, n - m + 1)) for n, m in zip(source.shape, (h, w), strict=True)
-        )
-        target[:] = source[top : top + h, left : left + w]
 
     def _trusted(self, sample: Sample) -> Trusted:
         """Return the part of a partly annotated picture that surely holds no other face."""
@@ -156,6 +136,10 @@ class Augmenter:
             anchor = (box[:2] + box[2:]) / 2
             room = max(0.0, 0.5 - 0.5 * face * scale / min(width, height))
             spot = (0.5 + rng.uniform(-room, room, 2)) * [width, height]
+            if rng.random() < AT_EDGE:
+                side, size = int(rng.integers(2)), (width, height)
+                inside = rng.uniform(0.1, 0.4) * face * scale
+                spot[side] = inside if rng.random() < 0.5 else size[side] - inside
         else:
             native = 320 / max(h, w) * rng.uniform(0.65, 1.2)
             fit = max(width, height) / max(h, w)
@@ -180,17 +164,15 @@ class Augmenter:
         limits = np.array([0, 0, x1 - x0, y1 - y0], np.float32)
         shift = np.array([x0, y0, x0, y0], np.float32)
         if len(sample.unsure):
-            unsure = np.clip(_move_boxes(sample.unsure, matrix), 0, np.tile(limits[2:], 2))
+            unsure = np.clip(move_boxes(sample.unsure, matrix), 0, np.tile(limits[2:], 2))
             out.ignored = np.concatenate([out.ignored, unsure + shift])
         if not len(sample.boxes):
             return
-        boxes = _move_boxes(sample.boxes, matrix)
-        keypoints = sample.keypoints @ matrix[:, :2].T + matrix[:, 2]
-        if np.linalg.det(matrix[:, :2]) < 0:
-            keypoints = keypoints[:, FLIP]
-        share = _visible(boxes, limits)
+        boxes = move_boxes(sample.boxes, matrix)
+        keypoints = move_keypoints(sample.keypoints, matrix)
+        share = visible(boxes, limits)
         if trusted is not None:
-            share = np.minimum(share, _visible(sample.boxes, np.array(trusted, np.float32)))
+            share = np.minimum(share, visible(sample.boxes, np.array(trusted, np.float32)))
         face = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1))
         good = (share > 0.55) & (face >= MIN_FACE_PX)
         unsure = ~good & (share > 0.08)
@@ -200,56 +182,5 @@ class Augmenter:
         out.ignored = np.concatenate([out.ignored, boxes[unsure]])
         out.keypoints = np.concatenate([out.keypoints, keypoints[good]])
 
-    def _light(self, luma: Image) -> Image:
-        """Vary sharpness, tone, noise and coding, as cameras and codecs do."""
-        rng = self.rng
-        if rng.random() < 0.12 * self.spoil:
-            luma = self._blur(luma)
-        luma = np.asarray(cv2.LUT(luma, self._tone()), np.uint8)
-        if rng.random() < 0.2 * self.spoil:
-            n = len(luma)
-            y, x = rng.integers(0, 512 - n + 1, 2)
-            noise = self.noise[int(rng.integers(2)), y : y + n, x : x + n]
-            luma = np.clip(luma + noise * np.float32(rng.uniform(1, 10)), 0, 255).astype(np.uint8)
-        if rng.random() < 0.12 * self.spoil:
-            quality = int(rng.integers(15, 70))
-            _, data = cv2.imencode(".jpg", luma, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            luma = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
-        return luma
-
-    def _blur(self, luma: Image) -> Image:
-        """Blur as out of focus, or along a line as in motion."""
-        if self.rng.random() < 0.5:
-            return np.asarray(cv2.GaussianBlur(luma, (0, 0), self.rng.uniform(0.5, 1.6)), np.uint8)
-        kernel = np.zeros((5, 5), np.uint8)
-        start, end = self.rng.integers(0, 5, (2, 2)).tolist()
-        cv2.line(kernel, start, end, 1)
-        return np.asarray(cv2.filter2D(luma, -1, kernel / kernel.sum()), np.uint8)
-
-    def _tone(self) -> Image:
-        """Draw a tone curve (256,): gamma, gain and offset; limited range is one of them."""
-        rng = self.rng
-        ramp = np.linspace(0, 1, 256, dtype=np.float32) ** np.exp(rng.normal(0, 0.35))
-        gain = rng.uniform(0.55, 1.1) if rng.random() < 0.9 else rng.uniform(0.15, 0.6)
-        offset = rng.uniform(0, max(0.0, 1 - gain)) if rng.random() < 0.7 else 0.03
-        curve: Image = np.clip((ramp * gain + offset) * 255, 0, 255).astype(np.uint8)
-        return curve
-
 
 _EMPTY = ((0, 4), (0, 5, 2), (0, 4))
-
-
-def _move_boxes(boxes: Array, matrix: Array) -> Array:
-    """Return the boxes after a similarity: same centre, size and scale, not the outer hull."""
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
-    scale = np.array([np.hypot(*matrix[:, 0]), np.hypot(*matrix[:, 1])])
-    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
-    return np.concatenate([centre - half, centre + half], 1).astype(np.float32)
-
-
-def _visible(boxes: Array, limits: Array) -> Array:
-    """Return the share of each box's area inside the limits (4,)."""
-    low, high = np.maximum(boxes[:, :2], limits[:2]), np.minimum(boxes[:, 2:], limits[2:])
-    inside = np.clip(high - low, 0, None).prod(1)
-    share: Array = inside / np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(1), 1e-6)
-    return share

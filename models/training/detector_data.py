@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from ..detector import hand_drawn_from_tight
 from . import landmark_formats
+from .detector_duplicates import drop_duplicates
+from .detector_moves import keypoints_of_68, keypoints_of_194, tight_box, turn
 from .landmark_formats import (
     AnnotationError,
     check_face,
@@ -35,9 +37,11 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 LONG_SIDE = 384
-HASH_DISTANCE = 6  # of 64 bits; counted below this, two pictures are the same photograph
 HOLD_OUT_EVERY = 10
 HELDOUT_NAMES = Path(__file__).with_name("heldout_detector.txt")
+LANDMARKS_HELDOUT = Path(__file__).with_name("heldout_landmarks.txt")
+TURNED = 0.2  # of the way from eyes to mouth: the nose is off their middle as far
+TURNED_WEIGHT = 3.0
 
 
 @dataclass(slots=True)
@@ -61,26 +65,6 @@ class Sample:
     weight: float = 1.0
 
 
-def keypoints_of_68(points: Array) -> Array:
-    """Return eye centres, nose tip and mouth corners (5, 2), left of the picture first."""
-    eyes = points[36:42].mean(0), points[42:48].mean(0)
-    return np.stack([*eyes, points[30], points[48], points[54]]).astype(np.float32)
-
-
-def keypoints_of_194(points: Array) -> Array:
-    """Return the five key points of Helen's 194: nose tip as the middle of the nose outline."""
-    left, right = sorted((points[114:134], points[134:154]), key=lambda p: float(p[:, 0].mean()))
-    nose, lips = points[41:58], points[58:86]
-    corners = lips[[lips[:, 0].argmin(), lips[:, 0].argmax()]]
-    tip = 0.5 * (nose.mean(0) + nose[nose[:, 1].argmax()])
-    return np.stack([left.mean(0), right.mean(0), tip, *corners]).astype(np.float32)
-
-
-def tight_box(points: Array) -> Array:
-    """Return the box (4,) around the given points."""
-    return np.concatenate([points.min(0), points.max(0)]).astype(np.float32)
-
-
 def read_luma(path: Path, long_side: int = LONG_SIDE) -> tuple[NDArray[np.uint8], float]:
     """Return the picture as luma, shrunk to `long_side`, and the scale applied.
 
@@ -102,6 +86,7 @@ def with_landmarks(sample: Sample, faces: Iterable[tuple[Array, Array]], scale: 
     sample.keypoints = np.stack([f[1] for f in faces]).astype(np.float32) * np.float32(scale)
     sample.masked = np.zeros(len(faces), bool)
     sample.complete = False
+    sample.weight = TURNED_WEIGHT if max(turn(k) for k in sample.keypoints) > TURNED else 1.0
     return sample
 
 
@@ -172,13 +157,15 @@ def helen194_extra(root: Path) -> Iterator[Sample]:
 
 
 def ytf(root: Path, per_person: int = 4) -> Iterator[Sample]:
-    """Yield up to `per_person` frames of each person of the keypoint course set."""
+    """Yield up to `per_person` frames of each person of the keypoint course set, and all where the
+    face is turned to the side.
+    """
     table = root / "ytf68/train_frames_keypoints.csv"
     seen: dict[str, int] = defaultdict(int)
     for name, points in read_keypoint_csv(table) if table.is_file() else ():
         person = name.rsplit("_", 1)[0]
         seen[person] += 1
-        if seen[person] <= per_person:
+        if seen[person] <= per_person or turn(keypoints_of_68(points)) > TURNED:
             path = table.parent / "train" / name
             yield _annotated(path, f"ytf68/{name}", person, "portrait", [(path, points)])
 
@@ -225,28 +212,6 @@ def _render(name: str, picture: NDArray[np.uint8], faces: list[Array]) -> Sample
     return sample
 
 
-def perceptual_hash(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return 63 bits as (8,) bytes: signs of the low DCT frequencies about their median."""
-    small = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(small)[:8, :8].ravel()[1:]
-    return np.packbits(low > np.median(low))
-
-
-def drop_duplicates(samples: list[Sample]) -> list[Sample]:
-    """Keep the first of every set of near-duplicates (also mirrored ones) of complete scenes."""
-    kept: list[Sample] = []
-    hashes = np.zeros((len(samples), 8), np.uint8)
-    for sample in samples:
-        both = [perceptual_hash(sample.luma), perceptual_hash(sample.luma[:, ::-1])]
-        known = hashes[: len(kept)]
-        apart = [np.unpackbits(known ^ h, axis=1).sum(1) for h in both]
-        if len(kept) and min(int(a.min()) for a in apart) <= HASH_DISTANCE:
-            continue
-        hashes[len(kept)] = both[0]
-        kept.append(sample)
-    return kept
-
-
 def load(root: Path, *, few: bool = False) -> list[Sample]:
     """Return every picture of the data folder once, near-duplicates dropped; or a few of each."""
     limit = 24 if few else None
@@ -257,10 +222,22 @@ def load(root: Path, *, few: bool = False) -> list[Sample]:
 
 
 def split(samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """Return (train, held out); one group in ten, picked by a hash of its name, is held out."""
+    """Return (train, held out); one group in ten, picked by a hash of its name, is held out.
+
+    Photos of annotated landmarks that the landmark networks hold out are in neither.
+    """
 
     def held(sample: Sample) -> bool:
         number = int.from_bytes(sample.group.encode(), "big") % 999_983
         return number % HOLD_OUT_EVERY == 3
 
-    return [s for s in samples if not held(s)], [s for s in samples if held(s)]
+    others = _landmarks_heldout()
+    train = [s for s in samples if not held(s) and s.name.rpartition(".")[0] not in others]
+    return train, [s for s in samples if held(s)]
+
+
+def _landmarks_heldout() -> set[str]:
+    """Return `set/photo` of what is held out of the training of landmarks."""
+    names = read_text(LANDMARKS_HELDOUT).split()
+    photos = (n.rpartition("_")[0] if n.startswith("afw68/") else n for n in names)
+    return {photo for photo in photos if not photo.startswith(("facedet/", "negatives/"))}

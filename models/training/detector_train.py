@@ -118,7 +118,7 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """Draw a batch, step the network and its average."""
         size = int(self.rng.choice(SIZES))
-        self.augmenter.spoil = 1.0 if self.done < SPOILED else CALM
+        self.augmenter.light.spoil = 1.0 if self.done < SPOILED else CALM
         canvases = [self.augmenter.canvas(size) for _ in range(BATCH)]
         luma, faces, real, points, ignored = collate(canvases)
         for group in self.optimiser.param_groups:

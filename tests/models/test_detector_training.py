@@ -40,7 +40,7 @@ def samples() -> list[Sample]:
 
 def test_canvas_targets_lie_on_the_canvas(samples: list[Sample]) -> None:
     augmenter = Augmenter(samples, np.random.default_rng(1))
-    canvases = [augmenter.canvas(128) for _ in range(40)]
+    canvases = [augmenter.canvas(128) for _ in range(60)]
     boxes = np.concatenate([c.boxes for c in canvases])
     assert len(boxes) >= 20
     assert (boxes >= 0).all()
