@@ -14,8 +14,9 @@ import av.error
 from av.codec.context import ThreadType
 from av.stream import Discard, Disposition
 
-from ..pipeline.errors import DecodeError
+from ..pipeline.errors import DecodeError, DeviceError
 from ..pipeline.frame import Frame
+from . import _media
 from ._av_layout import Layout, layout_of
 from ._av_times import StreamTimes
 from ._media import MediaInfo, check_readable, open_container, reason_of
@@ -54,7 +55,7 @@ class MediaReader:
         self._live = False
         self._reading = threading.Lock()
         self._container: InputContainer | None = None
-        self._damaged = 0
+        self._damaged, self._broken = 0, ""
         self._reached_end = False
 
     def open(self) -> Caps:
@@ -66,7 +67,7 @@ class MediaReader:
         self._pictures = self._decoded()
         first = next(self._pictures, None)
         if first is None:
-            raise DecodeError(f"no frame of {self.name} can be decoded")
+            raise DecodeError(self._why_nothing(self._container))
         self._first = first
         self._layout = self._decide(first)
         self._times = self._decide_times(first)
@@ -76,7 +77,7 @@ class MediaReader:
     def _connect(self) -> InputContainer:
         """Open the medium, and find out whether it is live and whether it can be read again."""
         scheme, remote, _ = self.name.partition("://")
-        if not remote:
+        if not remote and self.name != _media.STDIN:
             check_readable(Path(self.name))
         at_once = scheme in _LIVE_SCHEMES
         container = open_container(self.name, **(_AT_ONCE if at_once else {}))
@@ -86,6 +87,15 @@ class MediaReader:
         if remote or self.name.startswith("/dev/") or not Path(self.name).is_file():
             self.info.lane = PacketLane(self.name, container, self._context)
         return container
+
+    def _why_nothing(self, container: InputContainer) -> str:
+        """Return why no picture came."""
+        if self._broken and self.info.lane is not None and "mp4" in container.format.name:
+            return (
+                f"{self.name} has its index at its end and cannot be read as it comes: give the "
+                "file itself, or move it with `ffmpeg -i IN -c copy -movflags +faststart OUT`"
+            )
+        return f"no frame of {self.name} can be decoded"
 
     def _choose(self, container: InputContainer) -> VideoStream:
         found = [
@@ -210,9 +220,12 @@ class MediaReader:
                 yield from self._pictures_of(packet)
             self._reached_end = True
         except av.error.FFmpegError as exc:
-            self._damaged += 1
-            self._context.warn(f"{self.name} ends early: {reason_of(exc)}")
             yield from self._pictures_of(None)
+            if self._live and isinstance(exc, av.error.ExitError):
+                patience_s = _media.NETWORK_TIMEOUT_S[1]
+                text = f"{self.name} has sent nothing for {patience_s:g} s"
+                raise DeviceError(text) from None
+            self._broken = reason_of(exc)
 
     def _pictures_of(self, packet: Packet | None) -> list[av.VideoFrame]:
         try:
@@ -262,6 +275,8 @@ class MediaReader:
         if self._times.repaired:
             self._context.tag("repaired_pts", self._times.repaired)
             self._context.warn(f"{self.name}: {self._times.repaired} timestamps were repaired")
+        if self._broken:
+            self._context.warn(f"{self.name} ends early: {self._broken}")
         if self._damaged:
             self._context.warn(
                 f"{self.name}: damaged in {self._damaged} places, {count} frames kept"
@@ -269,7 +284,7 @@ class MediaReader:
         missing_s = self._missing_s()
         if missing_s:
             self._context.warn(f"{self.name} is cut off: {missing_s:.1f} s are missing at its end")
-        if self._damaged or missing_s:
+        if self._damaged or self._broken or missing_s:
             self._context.tag("truncated", True)
 
     def _missing_s(self) -> float:

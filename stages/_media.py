@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # To connect, and to send something more: less than the watchdog's patience, which knows no reason.
 NETWORK_TIMEOUT_S = (10.0, 8.0)
+# By the device a file that is redirected can be sought in; Windows has none, but FFmpeg's own name.
+STDIN = "pipe:0" if os.name == "nt" else "/dev/stdin"
 
 
 @dataclass(slots=True, eq=False)
@@ -44,8 +47,8 @@ def open_input(name: str, **arguments: Any) -> InputContainer:
     A path is marked as one: FFmpeg would take `a:b.mp4` for protocol `a`. Titles in unknown
     encodings are no reason to refuse a file. An address that does not answer is given up.
     """
-    url = name if "://" in name else f"file:{name}"
-    if url is name:
+    url = name if "://" in name or name == "pipe:0" else f"file:{name}"
+    if "://" in name:
         arguments.setdefault("timeout", NETWORK_TIMEOUT_S)
     if url.startswith(("http://", "https://")):
         # Over a connection closed after each answer FFmpeg 8 now and then fails to go back to the
@@ -72,9 +75,25 @@ def open_container(name: str, **arguments: Any) -> InputContainer:
             raise DecodeError(
                 f"{name} is cut off before its index (moov): its recording or copying did not end"
             ) from None
+        if "://" in name:
+            raise MediaError(f"cannot open {name}: no video came from there") from None
         raise DecodeError(f"{name} is no video, picture or other media file") from None
+    except av.error.ProtocolNotFoundError:
+        raise MediaError(f"cannot open {name}: {_way_round(name)}") from None
+    except av.error.EOFError:
+        raise MediaError(f"cannot open {name}: it is empty") from None
     except (av.error.FFmpegError, OSError) as exc:
         raise MediaError(f"cannot open {name}: {reason_of(exc)}") from None
+
+
+def _way_round(url: str) -> str:
+    """Return what to do with a protocol that PyAV's FFmpeg lacks, such as SRT."""
+    scheme = url.partition("://")[0]
+    text = f"the FFmpeg that is built in does not speak {scheme}"
+    if not scheme.isalnum() or "'" in url:
+        return text
+    command = f"ffmpeg -i '{url}' -c copy -f mpegts - | vidfilter run -i -"
+    return f"{text}; another one may: `{command}`"
 
 
 def reason_of(error: Exception) -> str:
@@ -85,8 +104,11 @@ def reason_of(error: Exception) -> str:
 
 
 def _is_mp4(name: str) -> bool:
+    path = Path(name)
     try:
-        with Path(name).open("rb") as file:
+        if not path.is_file():  # opening a pipe again would wait for somebody to write
+            return False
+        with path.open("rb") as file:
             return file.read(8)[4:] == b"ftyp"
     except (OSError, ValueError):
         return False

@@ -125,7 +125,7 @@ class Capture(stage.Source):
         if source == "test":
             return self._rendered()
         if source == "-":
-            return self._file(Path("/dev/stdin"))
+            return self._standard_input()
         camera = _CAMERA.fullmatch(source)
         if camera:
             return self._camera(camera["which"] or camera["number"] or camera["path"] or "")
@@ -163,6 +163,12 @@ class Capture(stage.Source):
         from ._stream import StreamReader
 
         return StreamReader(url, self.context)
+
+    def _standard_input(self) -> Reader:
+        from ._av_source import MediaReader
+        from ._media import STDIN
+
+        return MediaReader(STDIN, self.context)
 
     def _file(self, path: Path) -> Reader:
         from ._av_source import MediaReader

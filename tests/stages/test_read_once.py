@@ -20,6 +20,7 @@ import pytest
 from clip_files import decoded, noise, tracks, write_clip
 
 from vidfilter.pipeline import Pipeline
+from vidfilter.pipeline.errors import DecodeError
 from vidfilter.stages import _packet_lane
 
 Heard = list[tuple[float, bytes]]
@@ -117,6 +118,19 @@ def test_standard_input_keeps_its_sound(tmp_path: Path) -> None:
         [sys.executable, "-c", command], input=clip.read_bytes(), cwd=tmp_path, check=True
     )
     assert heard(tmp_path / "-.mp4") == heard(tmp_path / "file.mp4")
+
+
+def test_an_index_at_the_end_cannot_come_through_a_pipe(piped: Any, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", width=320, height=240, frames=40, audio=1)
+    with pytest.raises(DecodeError, match="its index at its end"):
+        run(piped(clip), tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize("data", [b"no film" * 99, b""])
+def test_a_pipe_without_a_film_is_refused(piped: Any, tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "clip.ts").write_bytes(data)
+    with pytest.raises(DecodeError, match="is no video"):
+        run(piped(tmp_path / "clip.ts"), tmp_path / "out.mp4")
 
 
 def test_a_duration_cuts_the_sound_of_a_pipe_as_that_of_a_file(piped: Any, tmp_path: Path) -> None:
