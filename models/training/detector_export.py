@@ -28,11 +28,13 @@ def export(checkpoint: Path, out: Path, min_score: float) -> None:
     Raises ModelError where ONNX Runtime disagrees with torch.
     """
     state = torch.load(checkpoint, weights_only=True)
-    net = DetectorNet().eval()
-    net.load_state_dict(state["average"])
+    net, folded = DetectorNet().eval(), DetectorNet().eval()
+    for each in (net, folded):
+        each.load_state_dict(state["average"])
+    folded.fold_scale()
     axes = {"luma": {2: "height", 3: "width"}, "rows": {1: "cells"}}
     torch.onnx.export(
-        net,
+        folded,
         (torch.zeros(1, 1, 192, 320),),
         str(out),
         input_names=["luma"],

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 STRIDES = (8, 16, 32)
 ROW = 15  # score logit, centre offset x y, log size w h, five key points x y
 MAX_LOG_SIZE = 5.0
+MIDDLE, SPREAD = 112.0, 64.0  # of luma; the spread is a power of two, so that folding is exact
 
 
 def conv_bn(cin: int, cout: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -47,6 +48,7 @@ class DetectorNet(nn.Module):
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
+        self.scale = 1 / SPREAD
         self.stem = nn.Sequential(
             conv_bn(1, 16, 3, 2), nn.ReLU(inplace=True), Separable(16, 32, stride=2)
         )
@@ -65,15 +67,23 @@ class DetectorNet(nn.Module):
             nn.init.constant_(out.bias[:1], -4.0)
             nn.init.constant_(out.bias[3:5], 1.0)
 
+    def fold_scale(self) -> None:
+        """Take the scale of the input into the first weights; the rows stay what they are."""
+        first = next(self.stem.parameters())
+        first.data *= self.scale
+        self.scale = 1.0
+
     def forward(self, luma: Tensor) -> Tensor:
-        x8 = self.stage8(self.stem((luma - 112.0) * (1 / 64.0)))
+        middled = luma - MIDDLE
+        x8 = self.stage8(self.stem(middled if self.scale == 1 else middled * self.scale))
         x16 = self.stage16(x8)
         x32 = self.stage32(x16)
         p32 = self.smooth[2](self.lateral32(x32))
         p16 = self.smooth[1](F.relu(self.lateral16(x16) + F.interpolate(p32, scale_factor=2.0)))
         p8 = self.smooth[0](x8 + F.interpolate(p16, scale_factor=2.0))
-        rows = [out(p).flatten(2) for p, out in zip((p8, p16, p32), self.out, strict=True)]
-        return torch.cat(rows, 2).transpose(1, 2)
+        many = int(luma.shape[0])  # a plain number, lest the exported network works out shapes
+        planes = (out(p) for p, out in zip((p8, p16, p32), self.out, strict=True))
+        return torch.cat([p.permute(0, 2, 3, 1).reshape(many, -1, ROW) for p in planes], 1)
 
 
 def grid(height: int, width: int) -> Tensor:
