@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import av
 import av.error
 from av.codec.context import ThreadType
-from av.stream import Discard, Disposition
+from av.stream import Discard
 
 from ..pipeline.errors import DecodeError, DeviceError
 from ..pipeline.frame import Frame
 from . import _media
 from ._av_layout import Layout, layout_of
 from ._av_times import StreamTimes
-from ._media import MediaInfo, check_readable, open_container, reason_of
+from ._media import MediaInfo, check_readable, films_of, open_container, reason_of
 from ._packet_lane import PacketLane
 from ._timestamps import announced_end_s
 
@@ -46,12 +46,12 @@ class MediaReader:
 
     A stream is live where its protocol says so, or where it has no length in time nor in bytes.
     What is no file on this machine is read only once: its sound goes to the sinks by a lane, which
-    needs `begin` to be called.
+    needs `begin` to be called. Who reads it wants `limit_s` of it at most.
     """
 
-    def __init__(self, name: str, context: Context) -> None:
+    def __init__(self, name: str, context: Context, limit_s: float | None = None) -> None:
         self.name, self._context = name, context
-        self.info = MediaInfo(name)
+        self.info = MediaInfo(name, limit_s=limit_s)
         self._live = False
         self._reading = threading.Lock()
         self._container: InputContainer | None = None
@@ -98,11 +98,7 @@ class MediaReader:
         return f"no frame of {self.name} can be decoded"
 
     def _choose(self, container: InputContainer) -> VideoStream:
-        found = [
-            s
-            for s in container.streams.video
-            if s.codec_context is not None and not s.disposition & Disposition.attached_pic
-        ]
+        found = films_of(container)
         if found and container.format.name != "tty":  # that one makes a film of any text
             if len(found) > 1:
                 self._context.info(f"{self.name} has {len(found)} video tracks: the first is used")

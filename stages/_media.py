@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
+from av.stream import Disposition
 
 from ..pipeline.errors import DecodeError, MediaError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from av.container import InputContainer, OutputContainer
+    from av.video.stream import VideoStream
 
     from ._packet_lane import PacketLane
 
@@ -32,13 +34,14 @@ class MediaInfo:
     `complete` turns true once it was read to its end: only then do its other tracks belong in the
     output to their own ends. `average_rate` in frames per second is a hint for encoders where the
     rate varies. `lane` has the other tracks of what can, or should, be read only once; None where
-    a sink may read `path` again for itself.
+    a sink may read `path` again for itself. `limit_s` is how much of it is wanted at most.
     """
 
     path: str
     average_rate: Fraction | None = None
     complete: bool = False
     lane: PacketLane | None = None
+    limit_s: float | None = None
 
 
 def open_input(name: str, **arguments: Any) -> InputContainer:
@@ -56,6 +59,30 @@ def open_input(name: str, **arguments: Any) -> InputContainer:
         arguments.setdefault("options", {"multiple_requests": "1"})
     container: InputContainer = av.open(url, metadata_errors="replace", **arguments)
     return container
+
+
+def films_of(container: InputContainer) -> list[VideoStream]:
+    """Return the video tracks that can be decoded, without covers."""
+    return [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class FilmFacts:
+    """What a medium says of the video track that is read, such as its language."""
+
+    metadata: dict[str, str]
+    disposition: Disposition
+
+
+def film_facts(container: InputContainer) -> FilmFacts:
+    """Return what `container` says of its first video track."""
+    for film in films_of(container):
+        return FilmFacts(dict(film.metadata), film.disposition)
+    return FilmFacts({}, Disposition(0))
 
 
 def open_output(path: Path, format_name: str, options: dict[str, str]) -> OutputContainer:

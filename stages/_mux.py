@@ -120,13 +120,14 @@ class Writer:
         self._key_ticks = max(1, int(Fraction(self._encoding.key_interval_s) / self._unit))
         self._recent: deque[int] = deque(maxlen=self._coder.gop_size)
         self._shift_ticks = self._shift(frame)
+        shift_s = self._shift_ticks * self._tick_s
         if media is not None and copy_tracks:
             self._tracks = CopiedTracks(
-                media, self._output, self._kind, self._context,
-                shift_s=self._shift_ticks * self._tick_s,
+                media, self._output, self._kind, self._context, shift_s=shift_s,
                 since_s=0.0 if self._caps.live else None,
+                until_s=media.limit_s and frame.time_s - shift_s + media.limit_s,
             )  # fmt: skip
-            self._stream.metadata.update(self._tracks.video_metadata)
+            self._tracks.describe(self._stream)
 
     def _shift(self, frame: Frame) -> int:
         """Return how many ticks earlier the output is than the input, whose first is `frame`."""

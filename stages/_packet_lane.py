@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.error
 
+from ._media import film_facts
 from ._packet_times import TrackTimes
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ class PacketLane:
         self.inputs: list[Stream] = []
         self.metadata = dict(container.metadata)
         self.chapters = container.chapters()
-        videos = container.streams.video
-        self.video_metadata = dict(videos[0].metadata) if videos else {}
+        self.film = film_facts(container)
         self._sheet = _sheet()
         for stream in container.streams:
             if stream.type in _KINDS:
@@ -144,8 +144,7 @@ class Taker:
         self._full = False
         self._chosen: Collection[int] | None = None
         self.lost = 0
-        self.metadata, self.video_metadata = lane.metadata, lane.video_metadata
-        self.chapters = lane.chapters
+        self.metadata, self.film, self.chapters = lane.metadata, lane.film, lane.chapters
         self.streams: Sequence[Stream] = ()
 
     def twin(self) -> Taker:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import av.error
 from av.stream import Discard
 
-from ._media import open_container
+from ._media import film_facts, open_container
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -28,8 +28,7 @@ class SecondReading:
         self.streams: list[Stream] = list(self._input.streams)
         self.metadata = self._input.metadata
         self.chapters = self._input.chapters()
-        videos = self._input.streams.video
-        self.video_metadata = videos[0].metadata if videos else {}
+        self.film = film_facts(self._input)
         self._packets: Iterator[Packet] = iter(())
 
     def select(self, places: Collection[int]) -> None:

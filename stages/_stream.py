@@ -25,9 +25,9 @@ class StreamReader:
     Live pictures without times of their own, as many cameras send them, are stamped on arrival.
     """
 
-    def __init__(self, url: str, context: Context) -> None:
+    def __init__(self, url: str, context: Context, limit_s: float | None = None) -> None:
         self._context = context
-        self._media = MediaReader(url, context)
+        self._media = MediaReader(url, context, limit_s)
         self._newest = NewestFrame(url, context, PATIENCE_S)
         self._live = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import av
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..pipeline.stage import Context
     from ._formats import Container
-    from ._media import MediaInfo
+    from ._media import FilmFacts, MediaInfo
 
 
 # Tags that describe the old container, or the bytes of the old video.
@@ -43,6 +44,21 @@ def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
         for key, value in metadata.items()
         if key.lower() not in _STALE and not key.lower().startswith(_STALE_PREFIXES)
     }
+
+
+def moved_chapters(chapters: Sequence[Any], shift_s: float, until_s: float | None) -> list[Any]:
+    """Return those that begin in [0, `until_s`) once they are `shift_s` seconds earlier, clipped.
+
+    A player takes the end of the last chapter for that of the film.
+    """
+    moved = []
+    for chapter in chapters:
+        unit = chapter["time_base"]
+        limit = math.inf if until_s is None else round(until_s / unit)
+        start, end = (max(chapter[key] - round(shift_s / unit), 0) for key in ("start", "end"))
+        if start < min(end, limit):
+            moved.append({**chapter, "start": start, "end": min(end, limit)})
+    return moved
 
 
 def fits_into(stream: Stream, format_name: str) -> bool:
@@ -68,8 +84,8 @@ class TrackSource(Protocol):
         """What the medium says of itself."""
 
     @property
-    def video_metadata(self) -> dict[str, str]:
-        """Description of the video track, such as its language."""
+    def film(self) -> FilmFacts:
+        """What the medium says of its video track."""
 
     @property
     def chapters(self) -> list[Any]:
@@ -94,12 +110,12 @@ class CopiedTracks:
     """The audio and subtitle tracks of `media`.
 
     All their times are set back by `shift_s`; what begins before `since_s`, on the new scale, is
-    left out.
+    left out, and so are chapters from `until_s` on.
     """
 
     def __init__(
         self, media: MediaInfo, output: OutputContainer, kind: Container, context: Context,
-        *, shift_s: float, since_s: float | None,
+        *, shift_s: float, since_s: float | None, until_s: float | None,
     ) -> None:  # fmt: skip
         self._output, self._kind, self._context = output, kind, context
         self._shift_s, self._since_s = shift_s, since_s
@@ -114,7 +130,7 @@ class CopiedTracks:
             elif stream.type == "attachment" and kind.name == "matroska":  # fonts of subtitles
                 output.add_stream_from_template(stream)
         self._input.select(self._seconds.keys())
-        self._copy_description()
+        self._copy_description(until_s)
         self._next: tuple[float, Packet] | None = None
 
     def _add(self, stream: Stream) -> None:
@@ -150,10 +166,11 @@ class CopiedTracks:
         target: Stream = coder.target
         return target
 
-    def _copy_description(self) -> None:
+    def _copy_description(self, until_s: float | None) -> None:
         self._output.metadata.update(kept_metadata(self._input.metadata))
-        if self._input.chapters:
-            self._output.set_chapters(self._input.chapters)
+        chapters = moved_chapters(self._input.chapters, self._shift_s, until_s)
+        if chapters:
+            self._output.set_chapters(chapters)
 
     def _take(self) -> tuple[float, Packet] | None:
         """Return the next packet with its decoding time in seconds, None where there is none."""
@@ -172,10 +189,11 @@ class CopiedTracks:
             packet.pts = None if packet.pts is None else packet.pts - ticks
         return (packet.dts or 0) * second
 
-    @property
-    def video_metadata(self) -> dict[str, str]:
-        """Description of the video track, such as its language."""
-        return kept_metadata(self._input.video_metadata)
+    def describe(self, stream: Stream) -> None:
+        """Tell of `stream`, the video, what the medium told of its own."""
+        film = self._input.film
+        stream.metadata.update(kept_metadata(film.metadata))
+        stream.disposition = film.disposition
 
     def feed(self, until_s: float) -> None:
         """Write the packets that decode before `until_s`, as far as they are there."""

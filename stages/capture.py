@@ -162,13 +162,13 @@ class Capture(stage.Source):
     def _stream(self, url: str) -> Reader:
         from ._stream import StreamReader
 
-        return StreamReader(url, self.context)
+        return StreamReader(url, self.context, self.params.duration)
 
     def _standard_input(self) -> Reader:
         from ._av_source import MediaReader
         from ._media import STDIN
 
-        return MediaReader(STDIN, self.context)
+        return MediaReader(STDIN, self.context, self.params.duration)
 
     def _file(self, path: Path) -> Reader:
         from ._av_source import MediaReader
@@ -176,7 +176,7 @@ class Capture(stage.Source):
 
         if os.path.isdir(path) or is_picture(path):  # noqa: PTH112 - no error for odd names
             return ImagesReader(path, self.context, self._fps)
-        return MediaReader(str(path), self.context)
+        return MediaReader(str(path), self.context, self.params.duration)
 
     @property
     def _fps(self) -> Fraction:
