@@ -56,6 +56,10 @@ class Augmenter:
         self.crowd, self.light = Crowd(samples, rng), Light(rng)
         self.dresser = Dresser(self.negatives, rng)
 
+    def calm(self, share: float) -> None:
+        """Spoil pictures, paste heads and dress faces this share of the usual times from now on."""
+        self.light.spoil = self.crowd.often = self.dresser.often = share
+
     def canvas(self, size: int) -> Canvas:
         """Return one canvas of size x size px."""
         out = Canvas(self._background(size), *(np.zeros(s, np.float32) for s in _EMPTY))

@@ -55,15 +55,18 @@ def axes_of(box: Array, keypoints: Array) -> Axes | None:
 
 
 class Dresser:
-    """Draws over faces of a canvas, in flat shades or in parts of faceless pictures."""
+    """Draws over faces of a canvas, in flat shades or in parts of faceless pictures.
+
+    `often` scales how many faces, 1 by default.
+    """
 
     def __init__(self, textures: list[Image], rng: np.random.Generator) -> None:
-        self.textures, self.rng = textures, rng
+        self.textures, self.rng, self.often = textures, rng, 1.0
 
     def dress(self, luma: Image, boxes: Array, keypoints: Array) -> None:
         """Hide parts of some of the faces in place; their boxes stay what they are."""
         for box, points in zip(boxes, keypoints, strict=True):
-            draw = float(self.rng.random())
+            draw = float(self.rng.random()) / max(self.often, 1e-6)
             if draw < DRESSED:
                 axes = axes_of(box, points)
                 if axes is not None:

@@ -87,10 +87,13 @@ def _edges() -> list[list[Image]]:
 
 
 class Crowd:
-    """Pastes heads of the given pictures, alone and in crowds."""
+    """Pastes heads of the given pictures, alone and in crowds.
+
+    `often` scales how many canvases get some, 1 by default.
+    """
 
     def __init__(self, samples: list[Sample], rng: np.random.Generator) -> None:
-        self.rng, self.edges = rng, _edges()
+        self.rng, self.edges, self.often = rng, _edges(), 1.0
         self.heads: list[Head] = []
         self.textures = [s.luma for s in samples if s.kind == "negative"]
         kinds, weights = [], []
@@ -106,7 +109,7 @@ class Crowd:
     def paste(self, canvas: Canvas, most: int) -> None:
         """Paste heads onto some canvases, at most so many faces in all; adds their targets."""
         rng = self.rng
-        if not self.heads or rng.random() >= PASTED:
+        if not self.heads or rng.random() >= PASTED * self.often:
             return
         many = rng.random() < 0.3
         count = int(rng.integers(4, 15) if many else rng.integers(1, 4))

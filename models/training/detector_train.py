@@ -28,7 +28,7 @@ SIZES = (192, 224, 256, 320)
 BATCH = 16
 EMA = 0.9995
 WARM_STEPS = 300
-SPOILED, CALM = 0.85, 0.3  # pictures are spoilt less in the last part of a run
+SPOILED, CALM = 0.85, 0.3  # pictures are changed less in the last part of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """Draw a batch, step the network and its average."""
         size = int(self.rng.choice(SIZES))
-        self.augmenter.light.spoil = 1.0 if self.done < SPOILED else CALM
+        self.augmenter.calm(1.0 if self.done < SPOILED else CALM)
         canvases = [self.augmenter.canvas(size) for _ in range(BATCH)]
         luma, faces, real, points, ignored = collate(canvases)
         for group in self.optimiser.param_groups:
