@@ -17,6 +17,7 @@ from ..colour_crops import cut_rgb
 from ..landmarks import LandmarkModel, cut
 from .evaluate_data import find_faces, is_held_out
 from .evaluate_landmarks import crop_protocol, jittered_crop, picture_for, report
+from .export_doubling import doubled_by_copies
 from .landmark_formats import AnnotationError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def eight_bit(folder: Path, calibration: CalibrationDataReader) -> bytes:
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
-    return small.read_bytes()
+    return doubled_by_copies(small.read_bytes())
 
 
 def _kept(graph: onnx.GraphProto) -> list[str]:

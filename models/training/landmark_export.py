@@ -98,6 +98,7 @@ def export_onnx(net: LandmarkNet, scheme: str, size: int, shape: Tensor | None =
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "ONNX export mode", UserWarning)  # of instance_norm
         torch.onnx.export(
             model,
             (torch.rand(2, 1, size, size) * 255,),
