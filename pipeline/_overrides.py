@@ -117,14 +117,16 @@ def _set_sink(draft: Draft, kind: str) -> None:
         raise refuse(flag, "this pipeline has a tee with sinks of its own; edit them in the file")
     if last.name == kind:
         return
+    kinds = ("auto", *(name for name in stage_names() if name in _KINDS))
+    if kind not in ("auto", *stage_names()):
+        raise refuse(flag, unknown("sink", kind, kinds))
     # A file without a path gets a free name from the automatic sink.
     automatic = kind in ("auto", "file")
     stage = DraftStage(_AUTO_SINK if automatic else kind, kind if kind != "auto" else last.id, flag)
     if automatic:
         _put(stage, "kind", kind, flag)
     if not issubclass(resolve(stage), Sink):
-        kinds = ", ".join(name for name in stage_names() if name in _KINDS)
-        raise refuse(flag, f"{kind} is no sink (known: auto, {kinds})")
+        raise refuse(flag, f"{kind} is no sink (known: {', '.join(kinds)})")
     draft[-1] = stage
 
 

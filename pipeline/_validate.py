@@ -119,12 +119,20 @@ def _check_outputs(draft: Draft) -> None:
         node = stage.properties.get("path")
         if node is None or not isinstance(node.value, str) or not issubclass(resolve(stage), Sink):
             continue
-        path = os.path.abspath(node.value)  # noqa: PTH100 - takes any text
+        path = _real(node.value)
         for name in (path, str(part_path(path))):
             other = taken.setdefault(name, stage)
             if other is not stage:
                 text = f"{stage.id} would write the same file as {other.id}; give it another path"
                 raise refuse(node.where, text)
+
+
+def _real(path: str) -> str:
+    """Return `path` without links, so that one file has one name; takes any text."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # ValueError: a NUL character
+        return os.path.abspath(path)  # noqa: PTH100
 
 
 # Values
@@ -197,7 +205,8 @@ def _explain(stage: DraftStage, cls: type[Stage], error: ValidationError) -> Exc
     if kind == "missing" and prop is not None and len(path) == 1:
         return refuse(stage.where, f"{stage.name}: {name} is required: {prop.expected}")
     if prop is None or node is None:
-        return refuse(stage.where, f"{stage.name}: {_reason(first)}")
+        flags = [node.where for node in stage.properties.values() if isinstance(node.where, str)]
+        return refuse(flags[-1] if flags else stage.where, f"{stage.name}: {_reason(first)}")
     culprit = node.follow(path[1:])
     nested = len(path) > 1 and isinstance(node.value, (dict, list))
     if kind in ("value_error", "assertion_error") or nested:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import mimetypes
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,6 +23,7 @@ SETS = click.option(
     metavar="ID.KEY=VALUE",
     help="Set a property, as in overlay.filter=lips; may be repeated.",
 )
+_FILMS = (".mkv", ".webm", ".m4v", ".ts")  # not every system's list of types has them
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing files.")
 
 
@@ -68,4 +71,16 @@ def load(pipeline: str | None, options: dict[str, Any]) -> PipelineSpec:
     if pipeline is None:
         text = config.DEFAULT_PIPELINE.read_text(encoding="utf-8")
         return config.loads(text, where="default pipeline", overrides=overrides)
+    _refuse_film(pipeline)
     return config.load(pipeline, overrides=overrides)
+
+
+def _refuse_film(name: str) -> None:
+    """Raise ConfigError where somebody gave a film or picture instead of a pipeline."""
+    kind = mimetypes.guess_type(name)[0] or ""
+    if not (kind.startswith(("video/", "image/")) or name.lower().endswith(_FILMS)):
+        return
+    from ..errors import ConfigError
+
+    flag = "--input" if Path(name).exists() else "--output"
+    raise ConfigError(f"{name} is no pipeline.yaml; did you mean {flag} {name}?")

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,11 +43,12 @@ class Output:
             self.line(text)
 
     def line(self, text: str) -> None:
-        """Write one line to stderr."""
-        if self.write is not None:
-            self.write(printable(text))
-        else:
-            click.echo(printable(text), err=True)
+        """Write one line to stderr; one that takes nothing, on a full disk, is no reason to end."""
+        with suppress(OSError):
+            if self.write is not None:
+                self.write(printable(text))
+            else:
+                click.echo(printable(text), err=True)
 
     def result(self, text: str, value: Any) -> None:
         """Write a command's result to stdout: `text`, or `value` where JSON is asked for."""

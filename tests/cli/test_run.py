@@ -162,6 +162,7 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path):
     [
         ("filters list >&-", 0, ""),
         ("run p.yaml 2>&-", 0, ""),
+        ("run p.yaml 2>/dev/full", 0, ""),
         ("filters list >/dev/full", 1, "cannot write to standard output: No space left on device"),
         ("run p.yaml -q --json >/dev/full", 1, "cannot write to standard output: No space left"),
         ("analyze pixel.ppm -q -o - >&-", 1, "tracks_file: standard output is closed"),
@@ -179,8 +180,23 @@ def test_an_output_that_takes_nothing_is_named(command: str, code: int, words: s
         check=False,
     )
     assert done.returncode == code
+    assert (folder / "out.bin").exists() == command.startswith("run")
     assert done.stderr.startswith(f"vidfilter: error: {words}" if words else "")
     assert len(done.stderr.splitlines()) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("there", "flag"), [("talk.mp4", "--input"), ("talk.mkv", "--input"), ("", "--output")]
+)
+def test_a_film_in_the_place_of_a_pipeline_is_told_where_it_belongs(
+    folder: Path, vidfilter: Command, there: str, flag: str
+):
+    name = there or "new.mp4"
+    if there:
+        (folder / there).write_bytes(b"\0\xff film")
+    outcome = vidfilter("run", name)
+    assert outcome.code == 2
+    assert outcome.error == f"{name} is no pipeline.yaml; did you mean {flag} {name}?"
 
 
 def test_a_terminal_shows_progress_and_in_the_end_only_the_summary(folder: Path):

@@ -132,6 +132,13 @@ def test_an_impossible_order_is_refused(stages: str, expected: str):
     assert expected in error_of(HEAD + stages)
 
 
+def test_two_names_of_one_place_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").symlink_to(".")
+    text = error_of(HEAD + SOURCE + TWICE.format("here/a.mp4"))
+    assert "two would write the same file as c-file" in text
+
+
 def test_a_queue_that_leaks_on_the_way_to_a_file_is_refused():
     leaky = "{queue: {leaky: downstream}}"
     text = error_of(f"{HEAD}{SOURCE}  - c-overlay: {leaky}\n{END}")
