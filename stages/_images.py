@@ -12,6 +12,7 @@ import numpy as np
 from ..pipeline.caps import Caps
 from ..pipeline.errors import DecodeError, MediaError
 from ..pipeline.frame import Frame
+from ._damage import END, is_cut_off, is_damaged, is_moving
 from ._geometry import Orientation, even, fill
 from ._media import check_readable
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from ..pipeline.frame import U8
     from ..pipeline.stage import Context
 
-# A JPEG begins with the first; its pixels come after the second, and end at the third.
-_JPEG, _SCAN, _END = b"\xff\xd8\xff", 0xDA, b"\xff\xd9"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _UPRIGHT = Orientation()
 
@@ -72,18 +71,24 @@ class ImagesReader:
     def _read_all(self) -> Iterator[tuple[Path, U8]]:
         for file in self._files:
             data = _bytes_of(file)
-            damaged = is_cut_off(data)
+            cut = is_cut_off(data)
             # OpenCV takes a JPEG only with its end mark.
-            image = decode_picture(data + _END if damaged else data, alpha=self._alpha)
+            image = decode_picture(data + END if cut else data, alpha=self._alpha)
             if image is None:
                 self._skipped += 1
-                self._context.warn(f"{file} is no picture that can be read: skipped")
-            elif damaged:
-                self._context.warn(f"{file} is cut off: what is there is kept")
-            if damaged or image is None:
-                self._context.tag("truncated", True)
-            if image is not None:
-                yield file, image
+                self._tell_damage(f"{file} is no picture that can be read: skipped")
+                continue
+            if cut:
+                self._tell_damage(f"{file} is cut off: what is there is kept")
+            elif is_damaged(data):
+                self._tell_damage(f"{file} is damaged: what can be read is kept")
+            elif is_moving(data):
+                self._context.warn(f"{file} moves: only its first picture is read")
+            yield file, image
+
+    def _tell_damage(self, text: str) -> None:
+        self._context.warn(text)
+        self._context.tag("truncated", True)
 
     def _caps(self, image: U8) -> Caps:
         height, width = image.shape[:2]
@@ -153,20 +158,6 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def is_cut_off(data: bytes) -> bool:
-    """Return whether `data` is a JPEG whose pixels do not end (ITU-T T.81, B.1).
-
-    Segments before the pixels may hold a thumbnail with an end mark of its own, and anything may
-    follow the end, such as the film of a moving photo.
-    """
-    if not data.startswith(_JPEG):
-        return False
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _SCAN:
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return data.find(_END, at) < 0
 
 
 def decode_picture(data: bytes, *, alpha: bool) -> U8 | None:

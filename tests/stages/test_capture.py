@@ -160,6 +160,36 @@ def test_a_photo_that_is_cut_off_gives_what_it_has_and_is_named(
     assert context.tags == {"truncated": True}
 
 
+def test_a_photo_that_is_damaged_inside_is_named(
+    capture: Any, tmp_path: Path, context: Any
+) -> None:
+    _, data = cv2.imencode(".jpg", noise(0, 400, 300))
+    whole, half = data.tobytes(), len(data) // 2
+    (tmp_path / "1.jpg").write_bytes(whole)
+    # A second start of a picture in the middle: the first one ends there.
+    (tmp_path / "2.jpg").write_bytes(whole[:half] + b"\xff\xd8" + whole[half + 2 :])
+    stage = capture(source=str(tmp_path))
+    stage.open()
+    assert len(list(stage.frames())) == 2
+    assert context.warnings == [f"{tmp_path / '2.jpg'} is damaged: what can be read is kept"]
+    assert context.tags == {"truncated": True}
+
+
+@pytest.mark.parametrize("name", ["moving.png", "moving.webp"])
+def test_of_a_moving_picture_the_first_is_shown_and_that_is_said(
+    capture: Any, tmp_path: Path, context: Any, name: str
+) -> None:
+    film = cv2.Animation()
+    film.frames = [noise(0, 32, 32), noise(1, 32, 32)]
+    film.durations = [100, 100]
+    if not cv2.imwriteanimation(str(tmp_path / name), film):
+        pytest.skip(f"this OpenCV writes no {name}")
+    stage = capture(source=str(tmp_path / name))
+    stage.open()
+    assert len(list(stage.frames())) == 1
+    assert context.warnings == [f"{tmp_path / name} moves: only its first picture is read"]
+
+
 @pytest.mark.parametrize("files", [[], ["words.txt"], ["broken.png"]])
 def test_a_folder_without_pictures_is_refused(
     capture: Any, tmp_path: Path, files: list[str]
