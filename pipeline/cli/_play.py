@@ -14,7 +14,7 @@ from ..bus import Kind, Message
 from ..errors import ConfigError, MediaError
 from ..outputs import part_path
 from ..runner import Pipeline, State
-from ._output import INTERRUPTED, TERMINATED, Output, Terminated, emit
+from ._output import INTERRUPTED, Output, Terminated, emit
 from ._progress import Progress
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..ledger import Report
     from ..spec import PipelineSpec
 
+_ENDS = frozenset({signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)})
 _FOR_PROGRAMS = {"appsrc": "begin with capture", "appsink": "end with file, window or null"}
 
 
@@ -39,6 +40,7 @@ class Wishes:
 class Signals:
     """First Ctrl-C or SIGTERM: end the source and drain. Second: end at once. Third: die.
 
+    A terminal that is closed counts as SIGTERM, unless `nohup` says that nobody cares.
     `code` is the exit code that the signals ask for, 0 for none.
     """
 
@@ -49,7 +51,11 @@ class Signals:
         self.code = 0
 
     def __enter__(self) -> Signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # SIGBREAK is what Windows sends to a console that is being closed.
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+            number = getattr(signal, name, None)
+            if number is None or (name == "SIGHUP" and _is_ignored(number)):
+                continue
             self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -59,13 +65,17 @@ class Signals:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self._count += 1
-        self.code = TERMINATED if number == signal.SIGTERM else INTERRUPTED
+        self.code = 128 + number if number in _ENDS else INTERRUPTED
         if self._count > 2:
             os._exit(self.code)
         if self._pipeline.state in (State.NULL, State.READY):
             # Nothing is being written yet, and the source may be waiting for a network.
-            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            raise Terminated if number in _ENDS else KeyboardInterrupt
         self._pipeline.stop(drain=self._count == 1)
+
+
+def _is_ignored(number: int) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 def play(spec: PipelineSpec, output: Output, wishes: Wishes) -> int:

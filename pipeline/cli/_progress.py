@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,6 +39,27 @@ class Pace:
         return (frames - frames_then) / span_s, max(time_s - time_then, 0.0) / span_s
 
 
+class _Patient:
+    """A terminal that may be closed on the way: what it does not take is nobody's loss."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write `text` if anybody is there."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do the same for what waits."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 class Progress:
     """Show the progress of `pipeline` on a terminal's last line; nothing anywhere else."""
 
@@ -67,7 +88,7 @@ class Progress:
         from rich.console import Console
         from rich.live import Live
 
-        console = Console(stderr=True)
+        console = Console(file=_Patient(sys.stderr))  # type: ignore[arg-type]
         if console.is_dumb_terminal:
             return
         self._live = Live(

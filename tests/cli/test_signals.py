@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import signal
+import subprocess
+import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +18,7 @@ from pathlib import Path
 
 import av
 import pytest
-from giving import start
+from giving import STAGES, start
 
 from vidfilter.pipeline.cli import main
 
@@ -70,6 +75,36 @@ def test_the_first_signal_drains(number: signal.Signals, code: int, folder: Path
     assert last.endswith("wrote out.bin")
     assert str((folder / "out.bin").stat().st_size) == last.split()[2]
     assert not (folder / "out.part.bin").exists()
+
+
+def test_a_terminal_that_is_closed_leaves_a_whole_file(folder: Path):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, STAGES, "run", "p.yaml", *SLOW],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    wait_for(folder / "out.part.bin")
+    os.close(ours)
+    assert process.wait(timeout=20) == 129
+    assert (folder / "out.bin").stat().st_size > 0
+    assert not (folder / "out.part.bin").exists()
+
+
+def test_nohup_is_respected(folder: Path):
+    process = start(
+        ["run", "p.yaml", "-q", "--set", "k-source.delay_s=0.02", "--set", "k-source.frames=60"],
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    wait_for(folder / "out.part.bin")
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert (folder / "out.bin").stat().st_size == 60
 
 
 def test_the_second_signal_ends_at_once_and_keeps_the_part(folder: Path):
