@@ -29,6 +29,8 @@ PATIENCE_S = 5.0
 # From this height on cameras reach full rate in MJPEG only, over USB 2.
 _MJPEG_HEIGHT = 720
 _RETRY_S, _REOPEN_EVERY_S = 0.05, 0.25
+# On Windows numbers are those of the DirectShow list that `devices` shows.
+_BY_NUMBER = cv2.CAP_DSHOW if sys.platform == "win32" else cv2.CAP_ANY
 _UPRIGHT = Orientation()
 
 
@@ -90,7 +92,10 @@ class CameraReader:
         return self._caps
 
     def _connect(self, device: str) -> cv2.VideoCapture | None:
-        camera = cv2.VideoCapture(int(device) if device.isdigit() else device)
+        if device.isdigit():
+            camera = cv2.VideoCapture(int(device), _BY_NUMBER)
+        else:
+            camera = cv2.VideoCapture(device)
         if not camera.isOpened():
             camera.release()
             return None

@@ -7,7 +7,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -132,7 +132,7 @@ class Capture(stage.Source):
         scheme, separator, _ = source.partition("://")
         if separator and scheme != "file":
             return self._stream(source)
-        return self._file(Path(unquote(urlsplit(source).path) if separator else source))
+        return self._file(_path_of(source) if separator else Path(source))
 
     def _auto(self) -> Reader:
         try:
@@ -227,3 +227,10 @@ class Capture(stage.Source):
         """Release the medium."""
         if self._reader is not None:
             self._reader.close()
+
+
+def _path_of(url: str) -> Path:
+    """Return the path that a `file:` URL names, in the system's own writing (C:\\name)."""
+    from urllib.request import url2pathname  # slow to import
+
+    return Path(url2pathname(urlsplit(url).path))
