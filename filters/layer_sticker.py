@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from .art import Art, load_art, prepare_art
+from .art import FRAME_PX, Art, load_art, prepare_art
 from .canvas import GROUPS, Canvas, Group, chroma_site, cover, window
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SHORTEST_STRETCH = 0.05
 WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+WARP_PX = 16  # OpenCV warps so many px of a row at once, and what remains one by one
 OUTSIDE, CLEAR = cv2.BORDER_CONSTANT, (0, 0, 0, 255)  # around the art there is nothing to see
 
 
@@ -130,9 +131,10 @@ def draw_art(canvas: Canvas, art: Art, place: Affine) -> None:
         level = art.level(group.kind, area**0.5 / step)
         matrix = _sampling(back, first, step, level.scale, canvas.caps)
         width, height = (x1 - x0) // step, (y1 - y0) // step
-        warped = canvas.scratch.take("warped", (height, width, 4))
-        cv2.warpAffine(level.packed, matrix, (width, height), warped, WARP, OUTSIDE, CLEAR)
-        _blend(canvas, planes, rect, group, warped)
+        wide = -(-width // WARP_PX) * WARP_PX
+        warped = canvas.scratch.take("warped", (height, wide, 4))
+        cv2.warpAffine(level.packed, matrix, (wide, height), warped, WARP, OUTSIDE, CLEAR)
+        _blend(canvas, planes, rect, group, warped[:, :width])
 
 
 def _sampling(
@@ -146,10 +148,11 @@ def _sampling(
         x, y = chroma_site(caps)
         first += x * back.x + y * back.y
     right, lower, (wide, high) = back.x * step, back.y * step, scale
+    corner = FRAME_PX - 0.5
     return np.array(
         (
-            (right.real * wide, lower.real * wide, (first.real + 0.5) * wide - 0.5),
-            (right.imag * high, lower.imag * high, (first.imag + 0.5) * high - 0.5),
+            (right.real * wide, lower.real * wide, (first.real + 0.5) * wide + corner),
+            (right.imag * high, lower.imag * high, (first.imag + 0.5) * high + corner),
         )
     )
 
