@@ -23,7 +23,7 @@ SMALLEST_LEVEL_PX = 8
 # What is cut off around the visible part keeps the pyramid's levels whole so far down.
 TRIM_PX = 16
 # OpenCV warps a block of pixels at once where all of them lie inside what it reads.
-FRAME_PX = 32
+FRAME_PX = 16
 
 
 @dataclass(frozen=True, slots=True)

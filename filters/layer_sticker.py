@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SHORTEST_STRETCH = 0.05
 WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-WARP_PX = 16  # OpenCV warps so many px of a row at once, and what remains one by one
 OUTSIDE, CLEAR = cv2.BORDER_CONSTANT, (0, 0, 0, 255)  # around the art there is nothing to see
 
 
@@ -131,10 +130,9 @@ def draw_art(canvas: Canvas, art: Art, place: Affine) -> None:
         level = art.level(group.kind, area**0.5 / step)
         matrix = _sampling(back, first, step, level.scale, canvas.caps)
         width, height = (x1 - x0) // step, (y1 - y0) // step
-        wide = -(-width // WARP_PX) * WARP_PX
-        warped = canvas.scratch.take("warped", (height, wide, 4))
-        cv2.warpAffine(level.packed, matrix, (wide, height), warped, WARP, OUTSIDE, CLEAR)
-        _blend(canvas, planes, rect, group, warped[:, :width])
+        warped = canvas.scratch.take("warped", (height, width, 4))
+        cv2.warpAffine(level.packed, matrix, (width, height), warped, WARP, OUTSIDE, CLEAR)
+        _blend(canvas, planes, rect, group, warped)
 
 
 def _sampling(
