@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..pipeline.errors import DeviceError
 from ._range import limited_range
 from ._screens import load, screen_available
+from ._x11_loss import XServer
 
 if TYPE_CHECKING:
     from ..pipeline.caps import Caps
@@ -76,6 +77,7 @@ class Display:
         width, height = self._fitted()
         self._window = sdl.SDL_CreateWindow(title.encode(), centre, centre, width, height, flags)
         self._check(self._window)
+        self._server = XServer(sdl, self._window)
         # No vsync: presenting would block the main thread, for ever where a desktop hides us.
         self._renderer = sdl.SDL_CreateRenderer(self._window, -1, 0)
         self._check(self._renderer)
@@ -107,13 +109,22 @@ class Display:
             sdl.SDL_QuitSubSystem(sdl.SDL_INIT_VIDEO)
 
     _is_open = False
+    _lost = False
+
+    def _find_lost(self) -> bool:
+        """Return whether the screen has just gone; forgets what belongs to it, SDL would crash."""
+        if self._lost or not self._server.is_gone:
+            return False
+        self._lost, self._is_open = True, False
+        self._overlay = self._texture = self._renderer = self._window = None
+        return True
 
     def actions(self) -> list[str]:
         """Return what the user asked for since the last call; see `_KEYS`, and "redraw"."""
         sdl = self._sdl
         event = sdl.SDL_Event()
-        asked = []
-        while sdl.SDL_PollEvent(ctypes.byref(event)):
+        asked = ["quit"] if self._find_lost() else []
+        while not self._lost and sdl.SDL_PollEvent(ctypes.byref(event)):
             if event.type == sdl.SDL_QUIT:
                 asked.append("quit")
             elif event.type == sdl.SDL_KEYDOWN and not event.key.repeat:
@@ -139,6 +150,8 @@ class Display:
 
     def show(self, frame: Frame | None, *, mirror: bool, overlay: U8 | None = None) -> None:
         """Paint `frame`, or the last one again; `overlay` (H, W, 4) BGRA lies over its corner."""
+        if self._lost or self._server.is_gone:
+            return
         if frame is not None:
             self._upload(frame)
         self._paint(mirror=mirror, overlay=overlay)

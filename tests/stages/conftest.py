@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,10 +101,10 @@ def context() -> RecordingContext:
 
 
 class Screen:
-    """A screen in memory; `display` is its X11 name."""
+    """A screen in memory; `display` is its X11 name, `server` the process that keeps it."""
 
-    def __init__(self, display: str, framebuffer: Path) -> None:
-        self.display, self._framebuffer = display, framebuffer
+    def __init__(self, display: str, framebuffer: Path, server: subprocess.Popen[bytes]) -> None:
+        self.display, self._framebuffer, self.server = display, framebuffer, server
 
     def pixels(self) -> np.ndarray:
         """What is on the screen now, (H, W, 3) BGR: the server keeps its memory in XWD format."""
@@ -129,11 +129,11 @@ class Screen:
         )
 
 
-@pytest.fixture(scope="session")
-def _x_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
+@contextmanager
+def x_server(folder: Path) -> Iterator[Screen]:
+    """Run an X server of 640x480 in memory, or skip the test."""
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb is not installed")
-    folder = tmp_path_factory.mktemp("screen")
     told, tell = os.pipe()
     options = ["-noreset", "-screen", "0", "640x480x24", "-fbdir", str(folder)]
     command = ["Xvfb", "-displayfd", str(tell), *options]
@@ -145,9 +145,25 @@ def _x_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
         number = pipe.readline().strip()
     if not number:
         pytest.skip("Xvfb does not start here")
-    yield Screen(f":{number}", folder / "Xvfb_screen0")
+    yield Screen(f":{number}", folder / "Xvfb_screen0", server)
     server.terminate()
     server.wait()
+
+
+@pytest.fixture(scope="session")
+def _x_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
+    with x_server(tmp_path_factory.mktemp("screen")) as screen:
+        yield screen
+
+
+@pytest.fixture
+def own_screen(
+    tmp_path_factory: pytest.TempPathFactory, no_screen: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Screen]:
+    """A screen of the test's own, where nobody had the keyboard before."""
+    with x_server(tmp_path_factory.mktemp("screen")) as screen:
+        monkeypatch.setenv("DISPLAY", screen.display)
+        yield screen
 
 
 @pytest.fixture

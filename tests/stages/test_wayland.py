@@ -24,8 +24,8 @@ stages:
 
 
 @pytest.fixture
-def wayland(screen: Any, eventually: Any) -> Iterator[dict[str, str]]:
-    """The environment of programs on a Wayland screen, which `screen` shows; or skip."""
+def wayland(own_screen: Any, eventually: Any) -> Iterator[dict[str, str]]:
+    """The environment of programs on a Wayland screen, which `own_screen` shows; or skip."""
     if shutil.which("weston") is None:
         pytest.skip("weston is not installed")
     with tempfile.TemporaryDirectory() as runtime:  # names of sockets must be short
@@ -76,13 +76,13 @@ def _order(screen: Any) -> str:
 
 
 def test_a_window_opens_by_itself_and_listens_to_keys(
-    shown: subprocess.Popen[str], screen: Any, eventually: Callable[..., bool]
+    shown: subprocess.Popen[str], own_screen: Any, eventually: Callable[..., bool]
 ) -> None:
-    assert eventually(lambda: _order(screen) == "red, blue", 40)
-    screen.act("mousemove", "320", "240")
-    screen.press("m")
-    assert eventually(lambda: _order(screen) == "blue, red")
-    screen.press("q")
+    assert eventually(lambda: _order(own_screen) == "red, blue", 40)
+    own_screen.act("mousemove", "320", "240")
+    own_screen.press("m")
+    assert eventually(lambda: _order(own_screen) == "blue, red")
+    own_screen.press("q")
     _, said = shown.communicate(timeout=20)
     assert shown.returncode == 0
     assert "a window, because there is a screen (wayland)" in said

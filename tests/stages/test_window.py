@@ -309,6 +309,31 @@ def test_no_screen_is_one_line_that_says_what_to_do(no_screen, context, monkeypa
     sink.stop()
 
 
+def test_a_screen_that_is_gone_counts_as_quit(own_screen):
+    """Xlib would end the process, and the file beside the window stay without its name."""
+    program = """
+        import sys
+        from vidfilter.stages._sdl import Display
+
+        window = Display("test", (64, 64))
+        window.show(None, mirror=False)
+        print("open", flush=True)
+        sys.stdin.readline()
+        print(window.actions()[:1], window.actions())
+        window.show(None, mirror=False)
+        window.set_title("gone")
+        window.toggle_fullscreen()
+        window.close()
+    """
+    command, pipe = [sys.executable, "-c", dedent(program)], subprocess.PIPE
+    child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    assert child.stdout.readline() == "open\n"
+    own_screen.server.kill()
+    own_screen.server.wait()
+    said, errors = child.communicate("\n", timeout=30)
+    assert (said, errors, child.returncode) == ("['quit'] []\n", "", 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ["import av, cv2", "import cv2, av"])
 def test_window_opens_beside_av_and_cv2_in_either_order(screen, order, tmp_path):
