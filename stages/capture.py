@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from ..pipeline import stage
-from ..pipeline.errors import DeviceError
+from ..pipeline.errors import DeviceError, MediaError
 from ..pipeline.registry import register_stage
 
 if TYPE_CHECKING:
@@ -233,4 +233,7 @@ def _path_of(url: str) -> Path:
     """Return the path that a `file:` URL names, in the system's own writing (C:\\name)."""
     from urllib.request import url2pathname  # slow to import
 
-    return Path(url2pathname(urlsplit(url).path))
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost") or not parts.path:
+        raise MediaError(f"{url} names no file on this computer: write the path alone")
+    return Path(url2pathname(parts.path))

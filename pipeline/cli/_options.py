@@ -35,7 +35,12 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: float | None) 
 
 _PIPELINE = (
     click.argument("pipeline", required=False, metavar="[PIPELINE]"),
-    click.option("-i", "--input", metavar="SOURCE", help="File, URL, folder or camera to read."),
+    click.option(
+        "-i",
+        "--input",
+        metavar="SOURCE",
+        help="File, URL, folder, camera:N, test, or - for standard input.",
+    ),
     click.option("-o", "--output", metavar="FILE", help="Video file to write."),
     click.option("--sink", metavar="KIND", help="Where it goes: auto, window, file, null, ..."),
     click.option("--filter", metavar="NAME", help="Filter to draw; see 'vidfilter filters list'."),

@@ -84,6 +84,12 @@ def test_an_unreachable_address_is_refused(capture: Any) -> None:
         capture(source="rtsp://127.0.0.1:9/x").open()
 
 
+@pytest.mark.parametrize("url", ["file://clip.mp4", "file://", "file://host/clip.mp4"])
+def test_a_file_url_without_a_path_is_refused(capture: Any, url: str) -> None:
+    with pytest.raises(MediaError, match="write the path alone"):
+        capture(source=url).open()
+
+
 def test_a_file_url_is_a_file(capture: Any, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "with space.mp4")
     stage = capture(source=path.as_uri())
