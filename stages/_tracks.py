@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import av.error
+from av.stream import Disposition
 
 from ._second_reading import SecondReading
 from ._transcode import (
@@ -129,6 +130,8 @@ class CopiedTracks:
                 self._add(stream)
             elif stream.type == "attachment" and kind.name == "matroska":  # fonts of subtitles
                 output.add_stream_from_template(stream)
+            elif stream.disposition & Disposition.attached_pic:
+                context.warn("the cover picture is left out")
         self._input.select(self._seconds.keys())
         self._copy_description(until_s)
         self._next: tuple[float, Packet] | None = None

@@ -108,6 +108,7 @@ def test_a_cover_is_told_from_the_film(tmp_path: Path) -> None:
     film = _again(write_clip(tmp_path / "clip.mp4", audio=1), tmp_path / "film.mp4", cover=True)
     report = _run(film, tmp_path / "out.mkv")
     assert report.sinks[0].written == 10
+    assert report.warnings == ["the cover picture is left out"]
     with av.open(str(tmp_path / "out.mkv")) as container:
         (video,) = container.streams.video
         assert (video.width, video.metadata["language"]) == (64, "deu")
