@@ -48,6 +48,8 @@ def _replace(model: ModelProto, resize: NodeProto) -> None:
         graph.node.insert(place, node)
     graph.node.remove(quantise)
     graph.node.remove(resize)
+    if not any(resize.input[0] in node.input for node in graph.node):
+        graph.node.remove(dequantise)
 
 
 def _shape(model: ModelProto, name: str) -> tuple[int, ...]:

@@ -115,10 +115,13 @@ def _kept(graph: onnx.GraphProto) -> list[str]:
     """Name what stays float: the outer convolutions, and sums with a number, such as an offset."""
     numbers = {tensor.name for tensor in graph.initializer}
     numbers |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
-    convolutions = [node.name for node in graph.node if node.op_type == "Conv"]
+    rectified = {node.input[0] for node in graph.node if node.op_type == "Relu"}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    # Where points come from a product of maps, the last convolution is one of many.
+    ends = [node.name for node in convolutions[-1:] if node.output[0] not in rectified]
     sums = (node for node in graph.node if node.op_type == "Add")
     offsets = [node.name for node in sums if numbers & set(node.input)]
-    return [convolutions[0], convolutions[-1], *offsets]
+    return [convolutions[0].name, *ends, *offsets]
 
 
 def _error(model: LandmarkModel, faces: list[AnnotatedFace]) -> float:

@@ -33,6 +33,7 @@ class ExportNet(nn.Module):
     """
 
     grid: Tensor
+    rows: Tensor
 
     def __init__(
         self, net: LandmarkNet, scheme: str, size: int, shape: Tensor | None = None
@@ -40,6 +41,9 @@ class ExportNet(nn.Module):
         super().__init__()
         self.net, self.scheme, self.cells = fused(net), scheme, (size // STRIDE) ** 2
         self.register_buffer("grid", cell_centres(size // STRIDE, size // STRIDE))
+        weight = self.net.maps[scheme].weight
+        assert isinstance(weight, Tensor)
+        self.register_buffer("rows", weight.detach()[:, :, 0, 0])
         self.sure = _sureness(net.presence, net.spread[scheme], HALF_VISIBLE * size * 0.4)
         self.shape = nn.Identity() if shape is None else _shape_layer(shape, size)
 
@@ -50,7 +54,8 @@ class ExportNet(nn.Module):
         that is 8 % of a typical inter-ocular distance.
         """
         maps, pooled = self.net.features(luma)
-        logits = self.net.maps[self.scheme](maps).reshape(-1, SCHEMES[self.scheme], self.cells)
+        # As a product, the 1x1 convolution needs its input and output in no order of its own.
+        logits = self.rows @ maps.reshape(-1, self.net.head, self.cells)
         found = functional.softmax(logits, dim=2) @ self.grid
         found = self.shape(found.flatten(1)).reshape(-1, SCHEMES[self.scheme], 2)
         sure = torch.sigmoid(self.sure(pooled))
