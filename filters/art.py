@@ -22,17 +22,14 @@ if TYPE_CHECKING:
 SMALLEST_LEVEL_PX = 8
 # What is cut off around the visible part keeps the pyramid's levels whole so far down.
 TRIM_PX = 16
-# OpenCV warps a block of pixels at once where all of them lie inside what it reads.
-FRAME_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
     """One size of a picture: (h, w, 4) of up to three premultiplied components and 255 - alpha.
 
-    `scale` (x, y) is this level's size over that of the full picture, both without the `FRAME_PX`
-    of nothing around `packed`. Four channels because warping those together is far quicker than
-    one or two at a time.
+    `scale` (x, y) is this level's size over that of the full picture. Four channels because
+    warping those together is far quicker than one or two at a time.
     """
 
     packed: U8
@@ -87,13 +84,6 @@ def prepare_art(bgra: U8, kinds: tuple[str, ...], caps: Caps) -> Art:
     return Art(whole_width, whole_height, visible, levels)
 
 
-def _framed(packed: F32) -> U8:
-    whole = np.rint(packed).astype(np.uint8)
-    clear = (0, 0, 0, 255)
-    framed = cv2.copyMakeBorder(whole, *(FRAME_PX,) * 4, cv2.BORDER_CONSTANT, value=clear)
-    return np.asarray(framed, np.uint8)
-
-
 def _visible(bgra: U8) -> tuple[int, int, int, int]:
     """Return x0, y0, x1, y1 around all that is not clear; clear art keeps one corner."""
     height, width = bgra.shape[:2]
@@ -117,7 +107,7 @@ def _pyramid(packed: F32) -> tuple[Level, ...]:
     levels = []
     while True:
         h, w = packed.shape[:2]
-        levels.append(Level(_framed(packed), (w / width, h / height)))
+        levels.append(Level(np.rint(packed).astype(np.uint8), (w / width, h / height)))
         if min(h, w) < 2 * SMALLEST_LEVEL_PX:
             return tuple(levels)
         smaller = cv2.resize(packed, ((w + 1) // 2, (h + 1) // 2), interpolation=cv2.INTER_AREA)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from .art import FRAME_PX, Art, load_art, prepare_art
+from .art import Art, load_art, prepare_art
 from .canvas import GROUPS, Canvas, Group, chroma_site, cover, window
 
 if TYPE_CHECKING:
@@ -146,11 +146,10 @@ def _sampling(
         x, y = chroma_site(caps)
         first += x * back.x + y * back.y
     right, lower, (wide, high) = back.x * step, back.y * step, scale
-    corner = FRAME_PX - 0.5
     return np.array(
         (
-            (right.real * wide, lower.real * wide, (first.real + 0.5) * wide + corner),
-            (right.imag * high, lower.imag * high, (first.imag + 0.5) * high + corner),
+            (right.real * wide, lower.real * wide, (first.real + 0.5) * wide - 0.5),
+            (right.imag * high, lower.imag * high, (first.imag + 0.5) * high - 0.5),
         )
     )
 
