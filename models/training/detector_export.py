@@ -31,7 +31,7 @@ def export(checkpoint: Path, out: Path, min_score: float) -> None:
     net, folded = DetectorNet().eval(), DetectorNet().eval()
     for each in (net, folded):
         each.load_state_dict(state["average"])
-    folded.fold_scale()
+    folded.fold()
     axes = {"luma": {2: "height", 3: "width"}, "rows": {1: "cells"}}
     torch.onnx.export(
         folded,

@@ -49,6 +49,7 @@ class DetectorNet(nn.Module):
     def __init__(self, width: int = 48) -> None:
         super().__init__()
         self.scale = 1 / SPREAD
+        self.pictures = 0  # of each call, 0 for any number
         self.stem = nn.Sequential(
             conv_bn(1, 16, 3, 2), nn.ReLU(inplace=True), Separable(16, 32, stride=2)
         )
@@ -67,8 +68,12 @@ class DetectorNet(nn.Module):
             nn.init.constant_(out.bias[:1], -4.0)
             nn.init.constant_(out.bias[3:5], 1.0)
 
-    def fold_scale(self) -> None:
-        """Take the scale of the input into the first weights; the rows stay what they are."""
+    def fold(self) -> None:
+        """Do beforehand what can be, for single pictures; the rows stay what they are.
+
+        The scale of the input goes into the first weights, and no shape is left to work out.
+        """
+        self.pictures = 1
         first = next(self.stem.parameters())
         first.data *= self.scale
         self.scale = 1.0
@@ -81,7 +86,7 @@ class DetectorNet(nn.Module):
         p32 = self.smooth[2](self.lateral32(x32))
         p16 = self.smooth[1](F.relu(self.lateral16(x16) + F.interpolate(p32, scale_factor=2.0)))
         p8 = self.smooth[0](x8 + F.interpolate(p16, scale_factor=2.0))
-        many = int(luma.shape[0])  # a plain number, lest the exported network works out shapes
+        many = self.pictures or luma.shape[0]
         planes = (out(p) for p, out in zip((p8, p16, p32), self.out, strict=True))
         return torch.cat([p.permute(0, 2, 3, 1).reshape(many, -1, ROW) for p in planes], 1)
 

@@ -128,11 +128,11 @@ def test_the_checkpoint_to_continue_from_loads() -> None:
     assert path.stat().st_size <= 4_000_000
 
 
-def test_folding_the_scale_of_the_input_changes_no_row() -> None:
+def test_folding_changes_no_row() -> None:
     torch.manual_seed(0)
     net = DetectorNet().eval()
     luma = torch.rand(1, 1, 64, 96) * 255
     plain = net(luma)
-    net.fold_scale()
+    net.fold()
     assert net.scale == 1
     assert torch.equal(net(luma), plain)
