@@ -31,7 +31,7 @@ SHIPPED = {"ibug68": "landmarks68", "helen194": "landmarks194"}
 
 _TO_HAND_DRAWN = TIGHT_TO_HAND_DRAWN.tolist()
 
-UNSEEN, SEEN = 0.3, 0.5  # mean visibility
+UNSEEN, SEEN = 0.4, 0.6  # mean visibility
 
 
 @dataclass(frozen=True, slots=True, eq=False)

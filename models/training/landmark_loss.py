@@ -1,4 +1,4 @@
-"""Losses of the landmark network: heat-map cross-entropy, wing, learned spread and presence."""
+"""Losses of the landmark network: heat maps, distances, learned spread and presence."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from torch.nn import functional
 
 from .landmark_network import SCHEMES, STRIDE, LandmarkNet, heat_maps
 
-WING_WIDTH, WING_CURVE = 12.0, 3.0
-WING_SCALE = 0.5 * WING_CURVE / WING_WIDTH  # the steepest slope is a half
+DISTANCE_WEIGHT, ROUNDED_PX = 0.6, 0.75
 TARGET_SIGMA = 1.0
 HEAT_WEIGHT, SPREAD_WEIGHT, PRESENCE_WEIGHT = 0.5, 0.05, 0.5
 
@@ -64,11 +63,11 @@ def points_loss(
 
 
 class HeatMapLoss(torch.autograd.Function):
-    """Wing loss of the soft-argmax plus cross-entropy to a Gaussian, with its gradient by hand.
+    """Distance of the soft-argmax plus cross-entropy to a Gaussian, with its gradient by hand.
 
     `apply(logits (N, K, H, W), truth (N, K, 2) px, share (N, K))` returns the sum over points of
     share times loss, and the distances (N, K) in px, without gradient. For softmax p, found point
-    f = sum p g over cells g, wing slope s and target T:
+    f = sum p g over cells g, slope s of the rounded distance and target T:
     d loss / d logits = share (p (s . (g - f)) + HEAT_WEIGHT (p - T)). Automatic differentiation
     of the same formulas takes four times as long, half of a whole training step.
     """
@@ -91,8 +90,9 @@ class HeatMapLoss(torch.autograd.Function):
         found = torch.stack((xs @ grid_x, ys @ grid_y), dim=2)
         miss = found - truth
         heat = top[..., 0] + total[..., 0].log() - agreement
-        loss = ((wing(miss).sum(dim=2) + HEAT_WEIGHT * heat) * share).sum()
-        slope = wing_slope(miss) * share[..., None]
+        away, slope = rounded_distance(miss)
+        loss = ((away + HEAT_WEIGHT * heat) * share).sum()
+        slope = slope * share[..., None]
         right = slope[..., :1] * (grid_x - found[..., :1]) + HEAT_WEIGHT * share[..., None]
         below = slope[..., 1:] * (grid_y - found[..., 1:])
         one_x, one_y = torch.ones_like(right), torch.ones_like(below)
@@ -112,20 +112,15 @@ class HeatMapLoss(torch.autograd.Function):
         return kept.mul_(grad.to(kept.dtype)), None, None
 
 
-def wing(miss: Tensor) -> Tensor:
-    """Wing loss (Feng et al. 2018) of px differences: logarithmic near zero, linear far away."""
-    size = miss.abs()
-    near = WING_WIDTH * torch.log1p(size / WING_CURVE)
-    offset = WING_WIDTH - WING_WIDTH * torch.log1p(torch.tensor(WING_WIDTH / WING_CURVE))
-    return torch.where(size < WING_WIDTH, near, size - offset) * WING_SCALE
+def rounded_distance(miss: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weighted distance (...) of px differences (..., 2), and its derivative by them.
 
-
-def wing_slope(miss: Tensor) -> Tensor:
-    """Derivative of `wing`."""
-    size = miss.abs()
-    near = WING_WIDTH / (WING_CURVE + size)
-    slope = torch.where(size < WING_WIDTH, near, torch.ones_like(size))
-    return slope * miss.sign() * WING_SCALE
+    Rounded within `ROUNDED_PX` (pseudo-Huber). It is what the error measures: a loss that is
+    gentle with far points, as the wing loss is, cares too little for those that annotators place
+    loosely, such as the contour's.
+    """
+    length = (miss.square().sum(dim=-1) + ROUNDED_PX**2).sqrt()
+    return DISTANCE_WEIGHT * (length - ROUNDED_PX), DISTANCE_WEIGHT * miss / length[..., None]
 
 
 def _centres(length: int) -> Tensor:

@@ -37,7 +37,7 @@ from vidfilter.models.training.landmark_formats import (
     read_pts,
 )
 from vidfilter.models.training.landmark_loop import Run, load_checkpoint
-from vidfilter.models.training.landmark_loss import HeatMapLoss, points_loss, wing
+from vidfilter.models.training.landmark_loss import HeatMapLoss, points_loss
 from vidfilter.models.training.landmark_network import LandmarkNet, soft_argmax
 from vidfilter.models.training.landmark_occlude import Occluder
 from vidfilter.models.training.landmark_teach import load_taught, save_taught, taught
@@ -278,7 +278,8 @@ def test_the_hand_written_gradient_is_that_of_the_formulas() -> None:
     across, down = torch.softmax(-0.5 * (grid - cells[..., None]) ** 2, dim=-1)
     target = down[..., :, None] * across[..., None, :]
     heat = torch.logsumexp(logits.flatten(2), 2) - (target * logits).sum((2, 3))
-    expected = ((wing(miss).sum(2) + 0.5 * heat) * share).sum()
+    away = 0.6 * ((miss.square().sum(2) + 0.75**2).sqrt() - 0.75)
+    expected = ((away + 0.5 * heat) * share).sum()
     expected.backward()
     assert torch.allclose(loss, expected, atol=1e-4)
     assert torch.allclose(distance, miss.norm(dim=2), atol=1e-4)
