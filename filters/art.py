@@ -11,7 +11,7 @@ import numpy as np
 
 from ..pipeline.errors import ConfigError
 from .colour import rgb_to_yuv
-from .spec import art_file
+from .reading import art_file
 
 if TYPE_CHECKING:
     from pathlib import Path

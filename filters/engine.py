@@ -12,16 +12,8 @@ from .layer_pixelate import PixelatePainter
 from .layer_points import PointsPainter
 from .layer_recolor import RecolorPainter
 from .layer_sticker import StickerPainter
-from .spec import (
-    FilterSpec,
-    Inset,
-    Pixelate,
-    Points,
-    Recolor,
-    Sticker,
-    filter_names,
-    read_filter,
-)
+from .reading import filter_names, read_filter
+from .spec import FilterSpec, Inset, Pixelate, Points, Recolor, Sticker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -43,7 +43,7 @@ class Overlay(stage.Transform):
         @field_validator("filter")
         @classmethod
         def _can_be_read(cls, value: str) -> str:
-            module("filters", "spec").read_filter(value)
+            module("filters", "reading").read_filter(value)
             return value
 
         @field_validator("faces")
@@ -96,7 +96,7 @@ class Overlay(stage.Transform):
         self.context.request("filter", Path(self.options.filter).name)  # for a window's title
 
     def _neighbour(self, step: int) -> str:
-        names: tuple[str, ...] = module("filters", "spec").filter_names()
+        names: tuple[str, ...] = module("filters", "reading").filter_names()
         current = self.options.filter
         # From a folder of the user's own, one goes to the first or the last of ours.
         start = names.index(current) if current in names else (-1 if step > 0 else 0)

@@ -19,8 +19,8 @@ def list_filters(console: Output) -> None:
     """List the filters that overlay can draw."""
     from ..registry import module
 
-    spec = module("filters", "spec")
-    titles = {name: spec.read_filter(name)[1].title for name in spec.filter_names()}
+    reading = module("filters", "reading")
+    titles = {name: reading.read_filter(name)[1].title for name in reading.filter_names()}
     width = max(map(len, titles), default=0)
     text = "\n".join(f"{name:{width}}  {title}" for name, title in titles.items())
     console.result(text, [{"name": name, "title": title} for name, title in titles.items()])

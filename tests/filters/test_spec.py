@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from drawn_faces import make_face, make_frame
 
-from vidfilter.filters import spec
+from vidfilter.filters import reading
 from vidfilter.filters.engine import filter_names, load_filter
 from vidfilter.pipeline.errors import ConfigError, RegistryError
 
@@ -102,7 +102,7 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> No
 
 
 def test_an_enormous_picture_is_refused_by_its_header(folder: Path) -> None:
-    header = spec.PNG_SIGNATURE + bytes.fromhex("0000000d49484452 0000ffff 0000ffff")
+    header = reading.PNG_SIGNATURE + bytes.fromhex("0000000d49484452 0000ffff 0000ffff")
     (folder / "dot.png").write_bytes(header)
     with pytest.raises(ConfigError, match="65535x65535 is larger"):
         load_filter(str(folder))
