@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ MAX_RESIZE = 1.7
 SAME_FACE_IOU = 0.45
 VELOCITY_MEMORY = 0.5
 SURE = 0.9  # presence of a face that nothing covers
+STEADY_SHIFT, STEADY_GROWTH = 0.1, 1.15  # beyond, from frame to frame, a track may be sliding off
 
 
 class Sighting(NamedTuple):
@@ -36,7 +38,8 @@ class Track:
     """One person's face through time, as last seen at `seen_s`.
 
     `box` is the tight box (4,) of the points; `velocity` the motion of its centre in px/s;
-    `sure` holds box and velocity of the last sure sighting but this one;
+    `sure` holds box and velocity of the last sure sighting but this one, `steady` whether this one
+    could be one by how it moved;
     `missed_looks` counts runs of the detector in a row that did not confirm the face; `crop` and
     `meter` are the owner's: where the face was last cut out, and what its owner knows of it.
     """
@@ -47,6 +50,7 @@ class Track:
     box: F64 = field(init=False)
     velocity: F64 = field(default_factory=lambda: np.zeros(2))
     missed_looks: int = 0
+    steady: bool = True
     sure: tuple[F64, float, float] | None = None
     crop: Any = None
     meter: Any = None
@@ -75,12 +79,18 @@ class Track:
         x0, y0, x1, y1 = self.box.tolist()
         dt_s = max(time_s - self.seen_s, 1e-3)
         vx, vy = self.velocity.tolist()
-        if self.seen.presence >= SURE:
+        if self.seen.presence >= SURE and self.steady:
             self.sure = self.box, vx, vy
         self.place(seen, time_s, box)
         new_x0, new_y0, new_x1, new_y1 = self.box.tolist()
-        vx += (1 - VELOCITY_MEMORY) * ((new_x0 + new_x1 - x0 - x1) / 2 / dt_s - vx)
-        vy += (1 - VELOCITY_MEMORY) * ((new_y0 + new_y1 - y0 - y1) / 2 / dt_s - vy)
+        x, y = (new_x0 + new_x1 - x0 - x1) / 2, (new_y0 + new_y1 - y0 - y1) / 2
+        size, new_size = max(x1 - x0, y1 - y0), max(new_x1 - new_x0, new_y1 - new_y0)
+        self.steady = (
+            math.hypot(x - vx * dt_s, y - vy * dt_s) < STEADY_SHIFT * size
+            and size / STEADY_GROWTH < new_size < size * STEADY_GROWTH
+        )
+        vx += (1 - VELOCITY_MEMORY) * (x / dt_s - vx)
+        vy += (1 - VELOCITY_MEMORY) * (y / dt_s - vy)
         self.velocity[:] = vx, vy
 
     def fall_back(self) -> None:

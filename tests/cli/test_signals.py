@@ -77,6 +77,12 @@ def test_the_first_signal_drains(number: signal.Signals, code: int, folder: Path
     assert not (folder / "out.part.bin").exists()
 
 
+def take_terminal() -> None:
+    """Make standard input the terminal of this new session, as if nobody had said `nohup`."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def test_a_terminal_that_is_closed_leaves_a_whole_file(folder: Path):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -85,7 +91,7 @@ def test_a_terminal_that_is_closed_leaves_a_whole_file(folder: Path):
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=take_terminal,
     )
     os.close(theirs)
     wait_for(folder / "out.part.bin")
