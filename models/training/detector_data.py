@@ -31,6 +31,7 @@ from .landmark_formats import (
     read_pts,
     read_text,
 )
+from .landmark_holdout import listed_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +40,6 @@ Array = NDArray[np.float32]
 LONG_SIDE = 384
 HOLD_OUT_EVERY = 10
 HELDOUT_NAMES = Path(__file__).with_name("heldout_detector.txt")
-LANDMARKS_HELDOUT = Path(__file__).with_name("heldout_landmarks.txt")
 TURNED = 0.2  # of the way from eyes to mouth: the nose is off their middle as far
 TURNED_WEIGHT = 3.0
 
@@ -238,6 +238,6 @@ def split(samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
 
 def _landmarks_heldout() -> set[str]:
     """Return `set/photo` of what is held out of the training of landmarks."""
-    names = read_text(LANDMARKS_HELDOUT).split()
+    names = listed_names()
     photos = (n.rpartition("_")[0] if n.startswith("afw68/") else n for n in names)
     return {photo for photo in photos if not photo.startswith(("facedet/", "negatives/"))}

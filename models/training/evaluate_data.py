@@ -17,12 +17,12 @@ from .landmark_formats import (
     read_keypoint_csv,
     read_pts,
 )
+from .landmark_holdout import listed_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MANY_COLUMNS = 20  # tables of boxes have fewer
-HELD_OUT_LIST = Path(__file__).with_name("heldout_landmarks.txt")
 _PAIR = re.compile(r"^\s*[-+.\deE]+\s*,\s*[-+.\deE]+\s*$", re.MULTILINE)
 
 
@@ -191,5 +191,4 @@ def is_held_out(face: AnnotatedFace) -> bool:
 
 @cache
 def _held_out_stems() -> frozenset[str]:
-    lines = HELD_OUT_LIST.read_text(encoding="utf-8").split()
-    return frozenset(line.rpartition("/")[2] for line in lines)
+    return frozenset(name.rpartition("/")[2] for name in listed_names())

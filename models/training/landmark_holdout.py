@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +26,18 @@ HELD_OUT_LIST = Path(__file__).with_name("heldout_landmarks.txt")
 
 def held_out(samples: list[Sample]) -> NDArray[np.bool_]:
     """Hold out the pictures on the committed list; with other data, a fixed part of the groups."""
-    listed = set(HELD_OUT_LIST.read_text(encoding="utf-8").split())
+    listed = listed_names()
     held = np.array([sample.name.split("#")[0] in listed for sample in samples])
     if not held.any():
         return choose_held_out(samples)
     drawn = [s.name.startswith("render/") and _chosen(s.group) for s in samples]
     return np.asarray(held | np.array(drawn))
+
+
+@cache
+def listed_names() -> frozenset[str]:
+    """Return the names, `set/picture`, on the committed list."""
+    return frozenset(HELD_OUT_LIST.read_text(encoding="utf-8").split())
 
 
 def set_aside(faces: FaceCache) -> NDArray[np.bool_]:

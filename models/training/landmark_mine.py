@@ -12,7 +12,7 @@ from .detector_data import read_boxes_csv
 from .landmark_cache import CACHE_SIZE, NEGATIVE, FaceCache, read_cache, save_cache
 from .landmark_dataset import Sample, load_or_build, loose_crop
 from .landmark_formats import AnnotationError, read_luma
-from .landmark_holdout import HELD_OUT_LIST
+from .landmark_holdout import listed_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ def _touches(box: NDArray[np.float32], faces: NDArray[np.float64]) -> bool:
 
 def to_cache(samples: list[Sample]) -> FaceCache:
     """Return samples without points as a cache, the held-out pictures marked."""
-    listed = set(HELD_OUT_LIST.read_text(encoding="utf-8").split())
+    listed = listed_names()
     count = len(samples)
     return FaceCache(
         np.stack([s.image for s in samples]).reshape(count, CACHE_SIZE, CACHE_SIZE),
