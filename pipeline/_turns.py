@@ -84,6 +84,16 @@ class Comparison:
         return [1e3 * (ours.cpu_s - bare.cpu_s) / bare.frames for bare, ours in self._rounds]
 
     @property
+    def bare_ms(self) -> float:
+        """CPU milliseconds per frame of decoding and encoding alone, median of the rounds."""
+        return statistics.median(1e3 * run.cpu_s / run.frames for run in self.bare)
+
+    @property
+    def extra_share(self) -> float:
+        """`extra_ms` by `bare_ms`: fit to compare machines of different speed."""
+        return self.extra_ms / self.bare_ms
+
+    @property
     def extra_by_slice_ms(self) -> list[float]:
         """The same for each slice beside the slice of equal frames."""
         pairs = [pair for b, o in self._rounds for pair in zip(b.slices, o.slices, strict=False)]
@@ -116,6 +126,8 @@ class Comparison:
         return {
             "ratio": round(self.ratio, 4),
             "extra_cpu_ms_per_frame": round(self.extra_ms, 3),
+            "bare_cpu_ms_per_frame": round(self.bare_ms, 3),
+            "extra_cpu_share": round(self.extra_share, 4),
             "ratio_by_round": [round(ratio, 4) for ratio in self.ratios],
             "extra_by_round": [round(extra, 3) for extra in self.extras_ms],
             "extra_by_slice": [round(extra, 3) for extra in self.extra_by_slice_ms],

@@ -39,7 +39,8 @@ def command(console: Output, clip: str | None, frames: int, rounds: int, filter_
 
     Both use the file sink's settings, and take turns after every hundred frames, so that a machine
     whose speed drifts is the same for both. Prints frame rates, their ratio, our CPU time per frame
-    beyond decoding and encoding, and memory. Temporary files go to the system's folder for them.
+    beyond decoding and encoding (also as a share of what those cost, which fits a machine of any
+    speed), and memory. Temporary files go to the system's folder for them.
     """
     from .. import bench
     from ._options import load
@@ -69,7 +70,8 @@ def _text(result: Comparison) -> str:
         f" (median of {rounds}, {_range(result.ratios, 3)})\n"
         f"CPU beyond decoding and encoding {result.extra_ms:.2f} ms per frame"
         f" (median of {rounds}, {_range(result.extras_ms, 2)}"
-        f"{_middle_half(result.extra_by_slice_ms)})\n"
+        f"{_middle_half(result.extra_by_slice_ms)}),"
+        f" {result.extra_share:.2f} of the {result.bare_ms:.1f} ms that these cost\n"
         f"our threads {', '.join(f'{name} {ms:.2f}' for name, ms in threads.items())} ms,"
         " capture and file with what they decode and encode themselves\n"
         f"memory {ours.peak_mb:.0f} MB at most (bare {bare.peak_mb:.0f} MB), "

@@ -90,6 +90,8 @@ def test_the_median_round_counts_and_every_round_is_shown():
     ours = (run(1.1, 1.25), run(1.9, 2.0), run(1.2, 1.0))
     summary = Comparison(bare, ours).summary()
     assert summary["extra_cpu_ms_per_frame"] == pytest.approx(2.0)
+    assert summary["bare_cpu_ms_per_frame"] == pytest.approx(10.0)
+    assert summary["extra_cpu_share"] == pytest.approx(0.2)
     assert summary["extra_by_round"] == pytest.approx([1.0, 9.0, 2.0])
     assert summary["ratio"] == pytest.approx(0.8)
     assert summary["ratio_by_round"] == pytest.approx([0.8, 0.5, 1.0])
