@@ -6,7 +6,6 @@ derived from 68 landmarks are moved into it by `hand_drawn_from_tight`.
 
 from __future__ import annotations
 
-import csv
 import importlib
 import math
 from collections import defaultdict
@@ -26,10 +25,11 @@ from .detector_moves import keypoints_of_68, keypoints_of_194, tight_box, turn
 from .landmark_formats import (
     AnnotationError,
     check_face,
+    csv_rows,
     read_helen,
     read_keypoint_csv,
     read_pts,
-    read_text,
+    refuse_repeated,
 )
 from .landmark_holdout import listed_names
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 Array = NDArray[np.float32]
+Box = tuple[float, float, float, float, str]  # x0, y0, x1, y1 in px, and its label
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
 LONG_SIDE = 384
 HOLD_OUT_EVERY = 10
 HELDOUT_NAMES = Path(__file__).with_name("heldout_detector.txt")
@@ -90,30 +92,33 @@ def with_landmarks(sample: Sample, faces: Iterable[tuple[Array, Array]], scale: 
     return sample
 
 
-def read_boxes_csv(path: Path) -> dict[str, list[tuple[float, float, float, float, str]]]:
+def read_boxes_csv(path: Path) -> dict[str, list[Box]]:
     """Return the boxes of each picture of a `image,xmin,ymin,xmax,ymax,label` file.
 
-    Raises AnnotationError naming a missing column, or the line of a bad box.
+    Raises AnnotationError naming a missing column, or the line of a bad or repeated box.
     """
-    rows: dict[str, list[tuple[float, float, float, float, str]]] = defaultdict(list)
-    try:
-        for number, row in enumerate(csv.DictReader(read_text(path).splitlines()), 2):
-            boxes, where = rows[row["image"]], f"{path}, line {number}"
-            if not row["image"]:
-                raise AnnotationError(f"{where}: names no picture")
-            if row["xmin"]:
-                boxes.append(_box(where, row))
-    except KeyError as error:
-        raise AnnotationError(f"{path}: no column {error}") from error
-    except csv.Error as error:
-        raise AnnotationError(f"{path}: {error}") from error
-    return dict(rows)
+    rows = csv_rows(path)
+    _, header = next(rows, (1, list[str]()))
+    for name in ("image", *_SIDES):
+        if name not in header:
+            raise AnnotationError(f"{path}: no column {name!r}")
+    boxes: dict[str, list[Box]] = defaultdict(list)
+    seen: dict[tuple[str, ...], int] = {}
+    for number, cells in rows:
+        row, where = dict(zip(header, cells, strict=False)), f"{path}, line {number}"
+        if not row["image"]:
+            raise AnnotationError(f"{where}: names no picture")
+        own = boxes[row["image"]]
+        if any(row.get(side) for side in _SIDES):
+            refuse_repeated(where, tuple(cells), number, seen)
+            own.append(_box(where, row))
+    return dict(boxes)
 
 
-def _box(where: str, row: dict[str, str]) -> tuple[float, float, float, float, str]:
+def _box(where: str, row: dict[str, str]) -> Box:
     try:
-        x0, y0, x1, y1 = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
-    except (TypeError, ValueError) as error:
+        x0, y0, x1, y1 = (float(row[side]) for side in _SIDES)
+    except (KeyError, ValueError) as error:
         raise AnnotationError(f"{where}: not four coordinates") from error
     if not (-math.inf < x0 < x1 < math.inf and -math.inf < y0 < y1 < math.inf):
         raise AnnotationError(f"{where}: no box from {x0:g}, {y0:g} to {x1:g}, {y1:g}")

@@ -91,4 +91,4 @@ def _by_size(pictures: list[Picture], iou_limit: float) -> dict[str, float]:
 
 def heldout_names(path: Path) -> set[str]:
     """Return the file names of a list of `set/name` lines."""
-    return {line.rsplit("/", 1)[-1] for line in read_text(path).split()}
+    return {line.strip().rsplit("/", 1)[-1] for line in read_text(path).splitlines()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from typing import TYPE_CHECKING
 
 import cv2
@@ -13,6 +14,7 @@ from ...pipeline.errors import VidfilterError
 from ..topology import topology
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 Points = NDArray[np.float32]
@@ -27,41 +29,59 @@ class AnnotationError(VidfilterError, ValueError):
 def read_pts(path: Path, count: int = 68) -> Points:
     """Read an iBUG `.pts` file, with or without header and braces, as (count, 2) 0-based px."""
     rows = []
-    for line in read_text(path).splitlines():
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         parts = line.split()
         if len(parts) == 2 and not parts[0].endswith(":"):
-            rows.append(_numbers(path, parts))
-    return _checked(path, rows, count) - 1.0
+            rows.append(_numbers(f"{path}, line {number}", parts))
+    return _points(path, rows, count) - 1.0
 
 
 def read_helen(path: Path, count: int = 194) -> tuple[str, Points]:
     """Read an original Helen annotation: the image name and (count, 2) 0-based px."""
-    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    if not lines:
+    lines = enumerate(read_text(path).splitlines(), 1)
+    named = [(number, line.strip()) for number, line in lines if line.strip()]
+    if not named:
         raise AnnotationError(f"{path}: empty annotation")
-    rows = [_numbers(path, line.split(",")) for line in lines[1:]]
-    return lines[0], _checked(path, rows, count)
+    rows = [_numbers(f"{path}, line {number}", line.split(",")) for number, line in named[1:]]
+    return named[0][1], _points(path, rows, count)
 
 
 def read_keypoint_csv(path: Path, count: int = 68) -> list[tuple[str, Points]]:
     """Read rows `name, x0, y0, x1, ...`, most often after a header: 0-based px of that image."""
-    try:
-        rows = list(csv.reader(read_text(path).splitlines()))
-    except csv.Error as error:
-        raise AnnotationError(f"{path}: {error}") from error
-    faces = []
-    for number, row in enumerate(rows, 1):
-        if not row or (number == 1 and not row[0].lower().endswith(tuple(PICTURES))):
+    faces, seen = [], dict[tuple[str, ...], int]()
+    for number, row in csv_rows(path):
+        if number == 1 and not row[0].lower().endswith(tuple(PICTURES)):
             continue
         where = f"{path}, line {number}"
         values = _numbers(where, row[1:])
         if len(values) != 2 * count:
             raise AnnotationError(f"{where}: expected {count} points, found {len(values)} numbers")
+        refuse_repeated(where, tuple(row), number, seen)
         pairs = [values[i : i + 2] for i in range(0, len(values), 2)]
-        faces.append((row[0], _checked(where, pairs, count)))
+        faces.append((row[0], _points(where, pairs, count)))
     if not faces:
         raise AnnotationError(f"{path}: no annotated images")
     return faces
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row of a csv that is not empty, with its line's number; cells without spaces."""
+    reader = csv.reader(read_text(path).splitlines(), skipinitialspace=True)
+    try:
+        for row in reader:
+            if cells := [cell.strip() for cell in row]:
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise AnnotationError(f"{path}: {error}") from error
+
+
+def refuse_repeated(
+    where: str, row: tuple[str, ...], number: int, seen: dict[tuple[str, ...], int]
+) -> None:
+    """Raise AnnotationError where a row says word for word what one in `seen` said; note it."""
+    if row in seen:
+        raise AnnotationError(f"{where}: repeats line {seen[row]}")
+    seen[row] = number
 
 
 def check_face(where: object, points: Points, shape: tuple[int, ...] | None = None) -> None:
@@ -124,19 +144,19 @@ def read_text(path: Path) -> str:
         raise AnnotationError(f"{path}: no text: {error}") from error
 
 
-def _numbers(path: object, parts: list[str]) -> list[float]:
+def _numbers(where: str, parts: list[str]) -> list[float]:
     try:
-        return [float(part) for part in parts]
+        values = [float(part) for part in parts]
     except ValueError as error:
-        raise AnnotationError(f"{path}: {error}") from error
+        raise AnnotationError(f"{where}: {error}") from error
+    if not all(map(math.isfinite, values)):
+        raise AnnotationError(f"{where}: a coordinate is not a finite number")
+    return values
 
 
-def _checked(path: object, rows: list[list[float]], count: int) -> Points:
+def _points(where: object, rows: list[list[float]], count: int) -> Points:
     if any(len(row) != 2 for row in rows):
-        raise AnnotationError(f"{path}: a point has not two coordinates")
+        raise AnnotationError(f"{where}: a point has not two coordinates")
     if len(rows) != count:
-        raise AnnotationError(f"{path}: expected {count} points (x, y), found {len(rows)}")
-    points = np.array(rows, dtype=np.float32)
-    if not np.isfinite(points).all():
-        raise AnnotationError(f"{path}: a coordinate is not a finite number")
-    return points
+        raise AnnotationError(f"{where}: expected {count} points (x, y), found {len(rows)}")
+    return np.array(rows, dtype=np.float32)
