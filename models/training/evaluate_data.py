@@ -132,7 +132,7 @@ def _annotations(where: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {"pts": [], "csv": [], "txt": []}
     for path in sorted(where.rglob("*")):
         kind = path.suffix.lower().removeprefix(".")
-        if kind in found and (kind == "pts" or _LIKELY[kind](path)):
+        if kind in found and path.is_file() and (kind == "pts" or _LIKELY[kind](path)):
             found[kind].append(path)
     return found
 

@@ -65,11 +65,12 @@ def read_keypoint_csv(path: Path, count: int = 68) -> list[tuple[str, Points]]:
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row of a csv that is not empty, with its line's number; cells without spaces."""
+    """Yield each row of a csv that says something, with its line's number; cells without spaces."""
     reader = csv.reader(read_text(path).splitlines(), skipinitialspace=True)
     try:
         for row in reader:
-            if cells := [cell.strip() for cell in row]:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
                 yield reader.line_num, cells
     except csv.Error as error:
         raise AnnotationError(f"{path}: {error}") from error

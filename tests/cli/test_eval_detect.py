@@ -112,7 +112,10 @@ def test_rendered_faces_are_counted_by_size(tmp_path: Path, vidfilter: Command) 
 def test_only_the_pictures_named_are_judged(tmp_path: Path, vidfilter: Command) -> None:
     table = write_scenes(tmp_path / "scenes")
     names = tmp_path / "names.txt"
-    names.write_text("facedet/1.png\nfacedet/2.png\n")
+    (table.parent / "2.png").rename(table.parent / "two people.png")
+    spaced = table.read_text().replace("2.png", '"two people.png" ').replace(",", " , ")
+    table.write_bytes(b"\xef\xbb\xbf" + spaced.replace("\n", "\r\n").encode())
+    names.write_text("facedet/1.png\nfacedet/two people.png\n")
     assert figures(vidfilter, table, "--only", names)["n"] == 5
 
 
@@ -206,6 +209,8 @@ def test_plot_and_mistakes_are_written_and_kept(tmp_path: Path, vidfilter: Comma
         (f"{HEADER}\n0.png,1,2,nan,4,face", "line 2"),
         (f"{HEADER}\n0.png,9,2,3,4,face", "line 2"),
         (f"{HEADER}\n0.png,1,2", "line 2"),
+        (f"{HEADER}\n0.png,,2,3,4,face", "line 2: not four coordinates"),
+        (f"{HEADER}\n0.png,1,2,9,9,a\n\n0.png,1,2,9,9,a", "line 4: repeats line 2"),
         (f"{HEADER}\nabsent.png,1,2,3,4,face", "absent.png"),
         (f"{HEADER}\n,1,2,3,4,face", "line 2: names no picture"),
         (HEADER, "no picture"),

@@ -32,6 +32,24 @@ def test_all_layouts_of_68_points_give_the_same_figures(tmp_path: Path, vidfilte
         assert other["nme_interocular"] == pytest.approx(first["nme_interocular"], abs=1e-4)
 
 
+def test_what_spreadsheets_and_windows_do_to_annotations_is_read(
+    tmp_path: Path, vidfilter: Command
+) -> None:
+    first = figures(vidfilter, write_pts(tmp_path / "a"))
+    for path in (tmp_path / "a").glob("*.pts"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    table = write_csv(tmp_path / "b") / "train_frames_keypoints.csv"
+    header, *rows = table.read_text().splitlines()
+    quoted = ['"' + row.replace(",", ' " , ', 1) for row in rows]
+    text = "\r\n".join([header, "", *quoted, "," * 136, ""])
+    table.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (tmp_path / "b" / "folder.csv").mkdir()
+    for data in ("a", "b"):
+        again = figures(vidfilter, tmp_path / data)
+        assert again["n"] == 3
+        assert again["nme_interocular"] == pytest.approx(first["nme_interocular"], abs=1e-4)
+
+
 def test_helen_annotation_is_judged_by_194_points(tmp_path: Path, vidfilter: Command) -> None:
     (tmp_path / "annotation").mkdir()
     picture, points = faces(1)[0]
@@ -109,13 +127,13 @@ def spoil(folder: Path, how: str) -> None:
     ("how", "named"),
     [
         ("a point too few", "f0.pts: expected 68 points"),
-        ("NaN", "f0.pts: a coordinate is not a finite number"),
+        ("NaN", "f0.pts, line 6: a coordinate is not a finite number"),
         ("unreadable picture", "f0.png: not a readable image"),
         ("half a picture", "f0.png: not a readable image, its end is missing"),
         ("far off", "f0.png: f0: a point lies far off its picture"),
         ("one place", "f0.png: f0: both outer eye corners"),
         ("no picture", "f0.pts: its picture"),
-        ("words", "f0.pts: "),
+        ("words", "f0.pts, line 6: could not convert"),
     ],
 )
 def test_bad_data_is_named(how: str, named: str, tmp_path: Path, vidfilter: Command) -> None:
@@ -136,6 +154,8 @@ def test_bad_data_is_named(how: str, named: str, tmp_path: Path, vidfilter: Comm
         (lambda rows: [*rows, '"' + "9" * 200_000], "field larger than"),
         (lambda rows: [rows[0], "image,xmin", "a.png,1,2"], "line 2: could not convert"),
         (lambda rows: rows[:1], "no annotated images"),
+        (lambda rows: [*rows, "", rows[2]], "line 6: repeats line 3"),
+        (lambda rows: [rows[0], rows[1].replace(rows[1].split(",")[3], "inf")], "line 2: a coord"),
     ],
 )
 def test_a_bad_table_of_points_is_named(

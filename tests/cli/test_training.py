@@ -92,7 +92,7 @@ BOXES, PTS, JPG = "facedet/boxes.csv", "afw68/f0.pts", "afw68/f0.jpg"
         (BOXES, lambda b: b + b"a.png,a,b,c,d,face", "boxes.csv, line 6: not four coordinates"),
         (BOXES, lambda _: bytes(range(256)), "boxes.csv: no text"),
         (PTS, lambda b: b.partition(b"\n")[2], "f0.pts: expected 68 points"),
-        (PTS, lambda b: b"nan 3\n" + b.partition(b"\n")[2], "f0.pts: a coordinate is not a finite"),
+        (PTS, lambda b: b"nan 3\n" + b.partition(b"\n")[2], "f0.pts, line 1: a coordinate is not"),
         (PTS, lambda _: b"5 5\n" * 68, "both outer eye corners"),
         (JPG, lambda b: b[: len(b) // 2], "f0.jpg: not a readable image, its end is missing"),
         (JPG, lambda _: None, "f0.jpg: No such file"),
