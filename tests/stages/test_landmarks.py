@@ -13,7 +13,7 @@ from followed import World, at, follow, ids, install, number_of, stages
 from vidfilter.models.landmarks import LandmarkModel
 from vidfilter.pipeline.errors import InferenceError
 from vidfilter.pipeline.frame import Frame
-from vidfilter.stages.landmarks import PASSES
+from vidfilter.stages._points import PASSES
 
 
 @pytest.fixture
