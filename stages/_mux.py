@@ -185,8 +185,10 @@ class Writer:
         self._mux(self._stream.encode(None))
         if self._tracks is not None:
             whole = self._media is not None and self._media.complete
-            self._tracks.finish(None if whole else self._end_ticks * self._tick_s)
+            self._tracks.finish(self._end_ticks * self._tick_s, whole=whole)
         self.close()
+        if self._tracks is not None:
+            self._tracks.seal(self.part)
         self.part.replace(self.path)
 
     def close(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import av.error
 from av.stream import Disposition
 
+from ._chapters import Chapters
 from ._second_reading import SecondReading
 from ._transcode import (
     TEXT_CODECS,
@@ -24,6 +24,7 @@ from ._transcode import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from av.container import OutputContainer
     from av.stream import Stream
@@ -45,21 +46,6 @@ def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:
         for key, value in metadata.items()
         if key.lower() not in _STALE and not key.lower().startswith(_STALE_PREFIXES)
     }
-
-
-def moved_chapters(chapters: Sequence[Any], shift_s: float, until_s: float | None) -> list[Any]:
-    """Return those that begin in [0, `until_s`) once they are `shift_s` seconds earlier, clipped.
-
-    A player takes the end of the last chapter for that of the film.
-    """
-    moved = []
-    for chapter in chapters:
-        unit = chapter["time_base"]
-        limit = math.inf if until_s is None else round(until_s / unit)
-        start, end = (max(chapter[key] - round(shift_s / unit), 0) for key in ("start", "end"))
-        if start < min(end, limit):
-            moved.append({**chapter, "start": start, "end": min(end, limit)})
-    return moved
 
 
 def fits_into(stream: Stream, format_name: str) -> bool:
@@ -133,8 +119,11 @@ class CopiedTracks:
             elif stream.disposition & Disposition.attached_pic:
                 context.warn("the cover picture is left out")
         self._input.select(self._seconds.keys())
-        self._copy_description(until_s)
+        output.metadata.update(kept_metadata(self._input.metadata))
+        chapters = self._input.chapters
+        self._chapters = Chapters(chapters, output, kind, shift_s=shift_s, until_s=until_s)
         self._next: tuple[float, Packet] | None = None
+        self._reached_s = 0.0
 
     def _add(self, stream: Stream) -> None:
         fits = fits_into(stream, self._kind.name)
@@ -169,12 +158,6 @@ class CopiedTracks:
         target: Stream = coder.target
         return target
 
-    def _copy_description(self, until_s: float | None) -> None:
-        self._output.metadata.update(kept_metadata(self._input.metadata))
-        chapters = moved_chapters(self._input.chapters, self._shift_s, until_s)
-        if chapters:
-            self._output.set_chapters(chapters)
-
     def _take(self) -> tuple[float, Packet] | None:
         """Return the next packet with its decoding time in seconds, None where there is none."""
         while (packet := self._input.take()) is not None:
@@ -202,18 +185,24 @@ class CopiedTracks:
         """Write the packets that decode before `until_s`, as far as they are there."""
         item = self._next or self._take()
         while item is not None and item[0] < until_s:
+            self._reached_s = max(self._reached_s, item[0])
             self._write(item[1])
             item = self._take()
         self._next = item
 
-    def finish(self, until_s: float | None) -> None:
-        """Write what remains, up to `until_s` where given."""
-        self.feed(float("inf") if until_s is None else until_s)
+    def finish(self, film_end_s: float, *, whole: bool) -> None:
+        """Write what remains, up to the film's end where it is not `whole`."""
+        self.feed(float("inf") if whole else film_end_s)
         for coder in self._transcoders.values():
             for packet in coder.flush():
                 self._output.mux_one(packet)
         if self._refused:
             self._context.warn(f"{self._refused} audio or subtitle packets do not fit and are lost")
+        self._chapters.trim(max(film_end_s, self._reached_s), whole=whole)
+
+    def seal(self, path: Path) -> None:
+        """Correct the file at `path` after it was closed."""
+        self._chapters.seal(path)
 
     def _write(self, packet: Packet) -> None:
         coder = self._transcoders.get(packet.stream_index)

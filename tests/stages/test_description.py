@@ -10,11 +10,23 @@ from typing import Any
 import av
 import cv2
 import pytest
-from clip_files import noise, write_clip
+from clip_files import decoded, noise, times, write_clip
 
-from vidfilter.pipeline import Pipeline
+from vidfilter.pipeline import Pipeline, stage
+from vidfilter.pipeline.frame import Frame
+from vidfilter.pipeline.registry import register_stage
 
 CHAPTERS = [(0.0, 1.5, "one"), (1.5, 3.0, "two"), (3.0, 4.0, "three")]
+
+
+@register_stage("test-stop")
+class Stop(stage.Transform):
+    """Ends the run like a first Ctrl-C once 45 frames went by."""
+
+    def process(self, frame: Frame) -> Frame:
+        if frame.seq == 45:
+            self.context.request("quit")
+        return frame
 
 
 def _again(
@@ -87,6 +99,47 @@ def test_the_beginning_of_a_film_has_the_chapters_of_the_beginning(
     assert _chapters(output) == [(0.0, 1.5, "one"), (1.5, 2.0, "two")]
     if extension == "mp4":
         assert _header_duration_s(output) == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv"])
+def test_an_interrupted_film_has_the_chapters_of_what_was_written(
+    tmp_path: Path, extension: str
+) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", frames=100, audio=1)
+    film = _again(clip, tmp_path / "film.mkv", chapters=True)
+    output = tmp_path / f"out.{extension}"
+    stages = {"capture": str(film), "test-stop": {}, "file": str(output)}
+    report = Pipeline.line(**stages).run()
+    length_s = report.sinks[0].written / 25
+    assert 1.8 <= length_s < 3.0
+    assert [c[2] for c in _chapters(output)] == ["one", "two"]
+    assert _chapters(output)[-1][1] == pytest.approx(length_s, abs=0.05)
+    assert decoded(output)[-1].shape == (72, 64)
+    if extension != "mkv":
+        assert _header_duration_s(output) == pytest.approx(length_s, abs=0.05)
+
+
+def test_a_damaged_film_has_no_chapters_after_its_end(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", frames=100, audio=1)
+    film = _again(clip, tmp_path / "film.mkv", chapters=True)
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 4])
+    _run(film, tmp_path / "out.mp4")
+    length_s = len(times(tmp_path / "out.mp4")) / 25
+    assert 0.2 < length_s < 1.5
+    assert [c[2] for c in _chapters(tmp_path / "out.mp4")] == ["one"]
+    assert _header_duration_s(tmp_path / "out.mp4") == pytest.approx(length_s, abs=0.3)
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mkv"])
+def test_a_whole_film_keeps_all_chapters(tmp_path: Path, extension: str) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", frames=100, audio=1)
+    film = _again(clip, tmp_path / "film.mkv", chapters=True)
+    output = tmp_path / f"out.{extension}"
+    _run(film, output)
+    assert _chapters(output) == CHAPTERS
+    if extension == "mp4":  # Apple's players know chapters as a track of text only
+        with av.open(str(output)) as container:
+            assert [s.type for s in container.streams] == ["video", "audio", "data"]
 
 
 def test_chapters_move_with_the_pictures(tmp_path: Path) -> None:
