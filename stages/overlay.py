@@ -9,13 +9,12 @@ from pydantic import Field, field_validator
 
 from ..pipeline import stage
 from ..pipeline.registry import module, register_stage
+from ._choice import SELECTIONS, Choice
 from ._threads import keep_opencv_single
 
 if TYPE_CHECKING:
     from ..pipeline.caps import Caps
-    from ..pipeline.frame import Face, Frame
-
-SELECTIONS = ("all", "largest", "leftmost")
+    from ..pipeline.frame import Frame
 
 
 @register_stage("overlay")
@@ -61,6 +60,7 @@ class Overlay(stage.Transform):
         self.options = params
         self._caps: Caps | None = None
         self._painter: Any = None
+        self._choice = Choice(params.faces)
 
     def start(self, caps: Caps) -> Caps:
         """Load the filter and make its art ready for `caps`."""
@@ -71,7 +71,7 @@ class Overlay(stage.Transform):
 
     def process(self, frame: Frame) -> Frame:
         """Return the frame with the filter drawn; the same object where nothing is drawn."""
-        drawn = self._painter.draw(frame, choose(frame.faces, self.options.faces))
+        drawn = self._painter.draw(frame, self._choice.among(frame.faces))
         result: Frame = drawn.frame
         return result
 
@@ -87,7 +87,9 @@ class Overlay(stage.Transform):
             super().set_property(name, value)
         # Validated as from a file: a copy with an update would not be.
         self.options = type(self.options)(**{**self.options.model_dump(), name: value})
-        if name != "faces" and self._caps is not None:
+        if name == "faces":
+            self._choice = Choice(self.options.faces)
+        elif self._caps is not None:
             self._load()
 
     def _load(self) -> None:
@@ -101,19 +103,3 @@ class Overlay(stage.Transform):
         # From a folder of the user's own, one goes to the first or the last of ours.
         start = names.index(current) if current in names else (-1 if step > 0 else 0)
         return names[(start + step) % len(names)]
-
-
-def choose(faces: tuple[Face, ...], which: str | int) -> tuple[Face, ...]:
-    """Return the faces that `which` means: all, the largest, the leftmost, or one by id."""
-    if which == "all" or not faces:
-        return faces
-    if which == "largest":
-        return (max(faces, key=_area),)
-    if which == "leftmost":
-        return (min(faces, key=lambda face: float(face.box_xyxy_px[0])),)
-    return tuple(face for face in faces if face.track_id == which)
-
-
-def _area(face: Face) -> float:
-    x0, y0, x1, y1 = face.box_xyxy_px.tolist()
-    return float((x1 - x0) * (y1 - y0))

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from ..pipeline.caps import Caps
     from ..pipeline.frame import Face, Frame
 
+    _Line = tuple[int, tuple[Face, ...], bool]  # pts, faces, whether another scene begins
+
 
 @register_stage("tracks")
 class Tracks(stage.Transform):
-    """Give frames the faces that a tracks file has for their pts; runs no model.
+    """Give frames the faces and cuts that a tracks file has for their pts; runs no model.
 
     The file is read along with the frames. Raises MediaError where it is damaged, or belongs to
     another medium than the frames.
@@ -47,7 +49,7 @@ class Tracks(stage.Transform):
         except OSError as error:
             raise MediaError(f"cannot read {self.params.path}: {error.strerror}") from None
         self._number = 0
-        self._next: tuple[int, tuple[Face, ...]] | None = None
+        self._next: _Line | None = None
         self._checked = False
         self._strangers = 0
         return caps
@@ -63,8 +65,8 @@ class Tracks(stage.Transform):
         if self._next is None or self._next[0] != frame.pts:
             self._strangers += 1
             return frame.with_(faces=())
-        faces, self._next = self._next[1], self._read()
-        return frame.with_(faces=faces)
+        (_, faces, cut), self._next = self._next, self._read()
+        return frame.with_(faces=faces, discontinuity=cut or frame.discontinuity)
 
     def flush(self) -> Iterable[Frame]:
         """Tell how many frames the file did not know."""
@@ -109,8 +111,8 @@ class Tracks(stage.Transform):
                 f"{path} belongs to another source ({name}): run 'vidfilter analyze' on this one"
             )
 
-    def _read(self) -> tuple[int, tuple[Face, ...]] | None:
-        """Return pts and faces of the next line, None at the end."""
+    def _read(self) -> _Line | None:
+        """Return the next line, None at the end."""
         assert self._lines is not None
         line = self._lines.readline(_track_rows.MAX_LINE_BYTES)
         if not line:
@@ -120,4 +122,4 @@ class Tracks(stage.Transform):
             row, faces = _track_rows.decode(line)
         except ValueError as error:
             raise MediaError(f"{self.params.path}:{self._number}: {error}") from None
-        return row["pts"], faces
+        return row["pts"], faces, row.get("discontinuity", False)

@@ -57,6 +57,23 @@ def test_faces_chooses_whom_to_draw_on(overlay, which: str | int, drawn: tuple) 
     assert sides(overlay(frame, faces=which), frame) == drawn
 
 
+def test_faces_much_alike_do_not_pass_the_filter_to_and_fro(overlay) -> None:
+    def drawn(which: str, *others: float, field: str) -> list[bool]:
+        """Whether each frame draws on the one at the right, by how the other stands to it."""
+        stage, seen = None, []
+        for value in others:
+            x, size = (80, value) if field == "size" else (value, 40)
+            y = 60 if field == "size" else 180
+            frame = make_frame(make_face(x, 60, size, track=4), make_face(230, y, 40, track=9))
+            stage = stage or overlay(frame, faces=which)
+            touched = changed(frame, stage.process(frame))
+            seen.append(bool(touched[:, 150:].any() if field == "size" else touched[140:].any()))
+        return seen
+
+    assert drawn("largest", 39, 41, 39, 42, 60, 41, 39, field="size") == [True] * 4 + [False] * 3
+    assert drawn("leftmost", 232, 228, 232, 200, 228, 232, field="x") == [True] * 3 + [False] * 3
+
+
 def test_every_name_can_be_chosen(overlay) -> None:
     frame = make_frame(LEFT)
     for name in filter_names():

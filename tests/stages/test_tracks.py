@@ -193,6 +193,14 @@ def test_replay_gives_the_same_faces(context: Any, tmp_path: Path, source: Path)
     assert not context.warnings
 
 
+def test_replay_tells_of_cuts(context: Any, tmp_path: Path, source: Path) -> None:
+    path = tmp_path / "tracks.jsonl"
+    frames = [f.with_(discontinuity=n == 2) for n, f in enumerate(clip(source))]
+    write(context, path, frames)
+    back = replay(context, path, [f.with_(faces=(), discontinuity=False) for f in frames])
+    assert [f.discontinuity for f in back] == [False, False, True, False]
+
+
 def test_replay_matches_by_time(context: Any, tmp_path: Path, source: Path) -> None:
     path, frames = tmp_path / "tracks.jsonl", clip(source)
     write(context, path, [frames[0], frames[2], frames[3]])
@@ -223,6 +231,7 @@ def test_tracks_of_another_file_are_refused(context: Any, tmp_path: Path, source
         "[]",
         '{"pts": 1}',
         '{"pts": 1.5, "faces": []}',
+        '{"pts": 1, "faces": [], "discontinuity": "no"}',
         '{"pts": 1, "faces": [3]}',
         '{"pts": 1, "faces": [{"id": 1}]}',
         '{"pts": 1, "faces": [{"id": 1, "score": 1, "box_xyxy_px": [1], "landmarks_px": null}]}',
