@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ._mp4_index import drop_chapter_tracks
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from av.container import OutputContainer
 
@@ -35,10 +32,11 @@ def moved_chapters(chapters: Sequence[Any], shift_s: float, until_s: float | Non
 
 
 class Chapters:
-    """The chapters of `output`: `trim` before it is closed, `seal` afterwards.
+    """The chapters of `output`; `trim` has to be called before it is closed.
 
     Matroska gets them at its end. MP4 has them twice, as a list in its index, which is written at
-    the end, and as a track of texts for Apple's players, which has to be there from the beginning.
+    the end, and as a track of texts for Apple's players, which has to be there from the beginning:
+    `stale` tells that it is wrong.
     """
 
     def __init__(
@@ -48,7 +46,7 @@ class Chapters:
         self._output = output
         self._planned = moved_chapters(chapters, shift_s, until_s)
         self._in_track = bool(self._planned) and kind.name in ("mp4", "mov")
-        self._stale = False
+        self.stale = False
         if self._in_track:
             output.set_chapters(self._planned)
 
@@ -57,13 +55,8 @@ class Chapters:
         kept = moved_chapters(self._planned, 0.0, end_s)
         if whole and self._nearly(end_s):
             kept = self._planned
-        self._stale = self._in_track and kept != self._planned
+        self.stale = self._in_track and kept != self._planned
         self._output.set_chapters(kept)
 
     def _nearly(self, end_s: float) -> bool:
         return all(c["end"] * c["time_base"] <= end_s + _SLACK_S for c in self._planned)
-
-    def seal(self, path: Path) -> None:
-        """Make the closed file at `path` as long as it says."""
-        if self._stale:
-            drop_chapter_tracks(path)

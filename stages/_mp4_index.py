@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 Box = tuple[bytes, int, int]  # kind, where its content begins, where that ends
 
 
-def drop_chapter_tracks(path: Path) -> None:
-    """Make tracks of chapter texts free space; the film is then as long as its other tracks."""
+def tidy(path: Path, *, chapters: bool) -> None:
+    """Make tracks free space: those of pictures without any and, on demand, of chapters' texts.
+
+    FFmpeg leaves the first for a cover. Without the others a film is as long as the rest of it.
+    """
     with path.open("r+b") as file:
         place = _index(file)
         if place is None:
             return
         file.seek(place[1])
         index = bytearray(file.read(place[2] - place[1]))
-        _drop(index)
+        _drop(index, chapters=chapters)
         file.seek(place[1])
         file.write(index)
 
@@ -49,22 +52,40 @@ def _boxes(data: bytearray, begin: int, end: int) -> Iterator[Box]:
         begin += length
 
 
-def _drop(index: bytearray) -> None:
+def _drop(index: bytearray, *, chapters: bool) -> None:
     tracks = [box for box in _boxes(index, 0, len(index)) if box[0] == b"trak"]
-    named: set[int] = set()
-    for _, begin, end in tracks:
-        for kind, inside, stop in _boxes(index, begin, end):
-            if kind == b"tref" and index[inside + 4 : inside + 8] == b"chap":
-                named.update(struct.unpack_from(f">{(stop - inside - 8) // 4}I", index, inside + 8))
-                _free(index, inside)
+    named = (
+        {n for _, *inside in tracks for n in _take_references(index, *inside)} if chapters else ()
+    )
     lengths = [0]
     for _, begin, end in tracks:
         number, length = _track_header(index, begin, end)
-        if number in named:
+        if number in named or _has_no_picture(index, begin, end):
             _free(index, begin)
         else:
             lengths.append(length)
     _set_length(index, max(lengths))
+
+
+def _take_references(index: bytearray, begin: int, end: int) -> Iterator[int]:
+    """Yield the numbers of the tracks that hold the chapters of this one, and drop that list."""
+    for kind, inside, stop in _boxes(index, begin, end):
+        if kind == b"tref" and index[inside + 4 : inside + 8] == b"chap":
+            yield from struct.unpack_from(f">{(stop - inside - 8) // 4}I", index, inside + 8)
+            _free(index, inside)
+
+
+def _has_no_picture(index: bytearray, begin: int, end: int) -> bool:
+    media = _find(index, begin, end, b"mdia")
+    handler = _find(index, *media, b"hdlr")[0]
+    table = _find(index, *_find(index, *media, b"minf"), b"stbl")
+    sizes = _find(index, *table, b"stsz")[0]
+    return index[handler + 8 : handler + 12] == b"vide" and not any(index[sizes + 8 : sizes + 12])
+
+
+def _find(index: bytearray, begin: int, end: int, wanted: bytes) -> tuple[int, int]:
+    """Return where the content of a box begins and ends that every file has."""
+    return next((a, b) for kind, a, b in _boxes(index, begin, end) if kind == wanted)
 
 
 def _free(index: bytearray, content: int) -> None:
@@ -73,14 +94,14 @@ def _free(index: bytearray, content: int) -> None:
 
 def _track_header(index: bytearray, begin: int, end: int) -> tuple[int, int]:
     """Return the number of a track and its length in the film's unit."""
-    at = next(inside for kind, inside, _ in _boxes(index, begin, end) if kind == b"tkhd")
+    at = _find(index, begin, end, b"tkhd")[0]
     layout = ">20xI4xQ" if index[at] == 1 else ">12xI4xI"
     number, length = struct.unpack_from(layout, index, at)
     return number, length
 
 
 def _set_length(index: bytearray, length: int) -> None:
-    at = next(inside for kind, inside, _ in _boxes(index, 0, len(index)) if kind == b"mvhd")
+    at = _find(index, 0, len(index), b"mvhd")[0]
     if index[at] == 1:
         struct.pack_into(">Q", index, at + 24, length)
     else:

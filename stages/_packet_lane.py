@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import threading
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
 
+from ._covers import covers_of
 from ._media import film_facts
 from ._packet_times import TrackTimes
+from ._unheard import keep_unheard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
     from ..pipeline.stage import Context
+    from ._covers import Cover
     from ._transcode import Packet
 
 MAX_WAITING_BYTES = 32 << 20
@@ -36,7 +40,7 @@ class PacketLane:
 
     def __init__(self, name: str, container: InputContainer, context: Context) -> None:
         self._name, self._context = name, context
-        self.inputs: list[Stream] = []
+        self.inputs: list[Stream] = []  # to be demuxed beside the pictures
         self.metadata = dict(container.metadata)
         self.chapters = container.chapters()
         self.film = film_facts(container)
@@ -45,6 +49,8 @@ class PacketLane:
             if stream.type in _KINDS:
                 self._admit(stream)
         self._place = {stream.index: place for place, stream in enumerate(self.inputs)}
+        self._covers = {cover.index: cover for cover in covers_of(container)}
+        self.inputs += [container.streams[index] for index in self._covers]
         self._lock = threading.Lock()
         self._takers = [Taker(self)]
         self._free = 0
@@ -83,6 +89,9 @@ class PacketLane:
         """Hand `packet` to every sink."""
         if packet.dts is None:
             packet.dts = packet.pts
+        cover = self._covers.get(packet.stream_index)
+        if cover is not None and packet.size:
+            self._covers[cover.index] = replace(cover, data=bytes(packet))
         place = self._place.get(packet.stream_index)
         if packet.dts is None or place is None:  # the first marks the end of a track
             return
@@ -118,6 +127,11 @@ class PacketLane:
             sheet = _sheet()
             return [_copy_stream(stream, sheet) for stream in self._sheet.streams]
 
+    @property
+    def covers(self) -> list[Cover]:
+        """The covers that came so far: they come before the first picture."""
+        return [cover for cover in self._covers.values() if cover.data]
+
     def overflow(self, taker: Taker) -> None:
         """Tell what `taker` lost, once all is over."""
         limit = MAX_WAITING_BYTES / (1 << 20)
@@ -146,6 +160,7 @@ class Taker:
         self.lost = 0
         self.metadata, self.film, self.chapters = lane.metadata, lane.film, lane.chapters
         self.streams: Sequence[Stream] = ()
+        self.covers: Sequence[Cover] = ()
 
     def twin(self) -> Taker:
         """Return another one with what waits here."""
@@ -170,7 +185,7 @@ class Taker:
 
     def open(self) -> Taker:
         """Get tracks, in the thread of the sink; returns itself."""
-        self.streams = self._lane.streams()
+        self.streams, self.covers = self._lane.streams(), self._lane.covers
         return self
 
     def select(self, places: Collection[int]) -> None:
@@ -220,6 +235,7 @@ def _copy_packet(packet: Packet) -> Packet:
     copy.time_base, copy.pts, copy.dts = packet.time_base, packet.pts, packet.dts
     copy.duration, copy.is_keyframe = packet.duration, packet.is_keyframe
     copy.is_corrupt = packet.is_corrupt
+    keep_unheard(packet)
     for extra in packet.iter_sidedata():
         copy.set_sidedata(extra)
     return copy

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import av.error
 from av.stream import Discard
 
+from ._covers import covers_of, read_covers
 from ._media import film_facts, open_container
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class SecondReading:
         self.metadata = self._input.metadata
         self.chapters = self._input.chapters()
         self.film = film_facts(self._input)
+        self.covers = read_covers(path) if covers_of(self._input) else []
         self._packets: Iterator[Packet] = iter(())
 
     def select(self, places: Collection[int]) -> None:

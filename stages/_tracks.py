@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import av.error
-from av.stream import Disposition
 
 from ._chapters import Chapters
+from ._covers import add_cover
+from ._mp4_index import tidy
 from ._second_reading import SecondReading
 from ._transcode import (
     TEXT_CODECS,
@@ -21,6 +22,7 @@ from ._transcode import (
     is_adts,
     name_layout,
 )
+from ._unheard import keep_unheard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
     from ..pipeline.stage import Context
+    from ._covers import Cover
     from ._formats import Container
     from ._media import FilmFacts, MediaInfo
 
@@ -75,6 +78,10 @@ class TrackSource(Protocol):
         """What the medium says of its video track."""
 
     @property
+    def covers(self) -> Sequence[Cover]:
+        """The cover pictures."""
+
+    @property
     def chapters(self) -> list[Any]:
         """The chapters, as PyAV has them."""
 
@@ -116,14 +123,21 @@ class CopiedTracks:
                 self._add(stream)
             elif stream.type == "attachment" and kind.name == "matroska":  # fonts of subtitles
                 output.add_stream_from_template(stream)
-            elif stream.disposition & Disposition.attached_pic:
-                context.warn("the cover picture is left out")
+        self._covers = [packet for cover in self._input.covers if (packet := self._covered(cover))]
+        self._covered_mp4 = bool(self._covers)
         self._input.select(self._seconds.keys())
         output.metadata.update(kept_metadata(self._input.metadata))
         chapters = self._input.chapters
         self._chapters = Chapters(chapters, output, kind, shift_s=shift_s, until_s=until_s)
         self._next: tuple[float, Packet] | None = None
         self._reached_s = 0.0
+
+    def _covered(self, cover: Cover) -> Packet | None:
+        try:
+            return add_cover(cover, self._output, self._kind)
+        except ValueError:
+            self._context.warn("the cover picture is left out")
+            return None
 
     def _add(self, stream: Stream) -> None:
         fits = fits_into(stream, self._kind.name)
@@ -183,6 +197,8 @@ class CopiedTracks:
 
     def feed(self, until_s: float) -> None:
         """Write the packets that decode before `until_s`, as far as they are there."""
+        while self._covers:
+            self._output.mux_one(self._covers.pop())
         item = self._next or self._take()
         while item is not None and item[0] < until_s:
             self._reached_s = max(self._reached_s, item[0])
@@ -202,7 +218,8 @@ class CopiedTracks:
 
     def seal(self, path: Path) -> None:
         """Correct the file at `path` after it was closed."""
-        self._chapters.seal(path)
+        if self._chapters.stale or self._covered_mp4:
+            tidy(path, chapters=self._chapters.stale)
 
     def _write(self, packet: Packet) -> None:
         coder = self._transcoders.get(packet.stream_index)
@@ -210,6 +227,8 @@ class CopiedTracks:
             for piece in coder.packets(packet):
                 self._output.mux_one(piece)
             return
+        if self._kind.name == "matroska":
+            keep_unheard(packet)
         packet.stream = self._targets[packet.stream_index]
         try:
             self._output.mux_one(packet)

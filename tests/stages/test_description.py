@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from vidfilter.pipeline import Pipeline, stage
 from vidfilter.pipeline.frame import Frame
 from vidfilter.pipeline.registry import register_stage
 
+COVER = av.stream.Disposition.attached_pic
 CHAPTERS = [(0.0, 1.5, "one"), (1.5, 3.0, "two"), (3.0, 4.0, "three")]
 
 
@@ -37,7 +40,7 @@ def _again(
         if cover:
             picture = output.add_stream("mjpeg", rate=1)
             picture.width, picture.height, picture.pix_fmt = 32, 32, "yuvj420p"
-            picture.disposition = av.stream.Disposition.attached_pic
+            picture.disposition = COVER
             picture.metadata["title"] = "the cover"
         copies = {s.index: output.add_stream_from_template(s) for s in clip.streams}
         for stream in clip.streams.video:
@@ -157,12 +160,50 @@ def test_the_picture_track_stays_the_preferred_one(tmp_path: Path) -> None:
         assert container.streams.video[0].disposition & av.stream.Disposition.default
 
 
-def test_a_cover_is_told_from_the_film(tmp_path: Path) -> None:
+def _covers(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        covers = [s for s in container.streams.video if s.disposition & COVER]
+        return [bytes(next(iter(container.demux(stream)))) for stream in covers]
+
+
+@pytest.mark.parametrize("extension", ["mp4", "m4v", "mkv"])
+@pytest.mark.parametrize("given", ["mp4", "mkv"])
+def test_a_cover_is_kept_beside_the_film(tmp_path: Path, given: str, extension: str) -> None:
     film = _again(write_clip(tmp_path / "clip.mp4", audio=1), tmp_path / "film.mp4", cover=True)
-    report = _run(film, tmp_path / "out.mkv")
+    if given == "mkv":
+        _run(film, tmp_path / "film.mkv")
+        film = tmp_path / "film.mkv"
+    output = tmp_path / f"out.{extension}"
+    report = _run(film, output)
     assert report.sinks[0].written == 10
-    assert report.warnings == ["the cover picture is left out"]
-    with av.open(str(tmp_path / "out.mkv")) as container:
-        (video,) = container.streams.video
+    assert report.warnings == []
+    assert _covers(output) == _covers(film) != []
+    with av.open(str(output)) as container:
+        (video,) = [s for s in container.streams.video if not s.disposition & COVER]
         assert (video.width, video.metadata["language"]) == (64, "deu")
         assert "title" not in video.metadata
+        assert [s.type for s in container.streams] == ["video", "audio", "video"]
+
+
+def test_a_cover_comes_through_a_pipe(tmp_path: Path) -> None:
+    clip = _again(write_clip(tmp_path / "clip.mp4"), tmp_path / "film.mp4", cover=True)
+    _run(clip, tmp_path / "film.mkv")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    data = (tmp_path / "film.mkv").read_bytes()
+    threading.Thread(target=pipe.write_bytes, args=(data,), daemon=True).start()
+    report = _run(pipe, tmp_path / "out.mp4")
+    assert report.sinks[0].written == 10
+    assert _covers(tmp_path / "out.mp4") == _covers(clip)
+
+
+@pytest.mark.parametrize("extension", ["mov", "webm"])
+def test_a_cover_that_a_file_cannot_hold_is_said_to_be_left_out(
+    tmp_path: Path, extension: str
+) -> None:
+    film = _again(write_clip(tmp_path / "clip.mp4"), tmp_path / "film.mp4", cover=True)
+    report = _run(film, tmp_path / f"out.{extension}")
+    assert report.sinks[0].written == 10
+    assert [w for w in report.warnings if "cover" in w] == ["the cover picture is left out"]
+    with av.open(str(tmp_path / f"out.{extension}")) as container:
+        assert len(container.streams) == 1
