@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .detector_loss import detector_loss
 from .detector_net import DetectorNet, grid
+from .detector_teach import LABELS, taught_loss
 from .detector_watch import CHECKS, Watch
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .detector_augment import Augmenter, Canvas
+    from .detector_teach import Teachers
 
 log = logging.getLogger(__name__)
 SIZES = (192, 224, 256, 320)
@@ -63,10 +65,14 @@ class Trainer:
     """Network, average, optimiser and schedule of one run, resumable from its checkpoint."""
 
     def __init__(
-        self, settings: Settings, augmenter: Augmenter, watch: Watch | None = None
+        self,
+        settings: Settings,
+        augmenter: Augmenter,
+        watch: Watch | None = None,
+        teachers: Teachers | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.settings, self.augmenter = settings, augmenter
+        self.settings, self.augmenter, self.teachers = settings, augmenter, teachers
         self.watch = watch or Watch([])
         self.net = DetectorNet()
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -124,7 +130,11 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         rows = self.net(luma.to(memory_format=torch.channels_last))
-        loss, parts = detector_loss(rows, grid(size, size), faces, real, points, ignored)
+        cells = grid(size, size)
+        loss, parts = detector_loss(rows, cells, faces, real, points, ignored)
+        if self.teachers:
+            more, told = taught_loss(rows, self.teachers.answer(luma, self.rng), cells)
+            loss, parts = LABELS * loss + more, parts | told
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 8.0)

@@ -21,6 +21,7 @@ from . import (
     recipe_train,
 )
 from .detector_augment import Augmenter
+from .detector_teach import Teachers
 from .detector_watch import Watch, set_apart
 from .landmark_formats import AnnotationError
 from .recipe_checkpoint import read_checkpoint
@@ -58,6 +59,7 @@ class Options:
     cache: Path | None = None
     size: int | None = None
     rate: float | None = None
+    teachers: tuple[Path, ...] = ()
 
 
 def run(
@@ -154,6 +156,7 @@ def _detector(
     settings = replace(settings, **_given(options))
     checkpoint = options.out / "checkpoint.pt"
     _refuse(checkpoint, options)
+    teachers = Teachers.read(options.teachers) if options.teachers else None
     samples = _detector_samples(options)
     kept = options.cache or options.out
     for folder in (options.out, kept):
@@ -163,7 +166,7 @@ def _detector(
     say(f"{len(samples)} pictures to train on")
     step = int(read_checkpoint(checkpoint).get("step", 0)) if checkpoint.exists() else 0
     rng = np.random.default_rng((options.seed, step))  # other pictures after each resume
-    training = _WatchedDetector(settings, Augmenter(samples, rng), Watch(watched))
+    training = _WatchedDetector(settings, Augmenter(samples, rng), Watch(watched), teachers)
     training.show = progress
     if checkpoint.exists():
         try:
