@@ -20,6 +20,7 @@ MAX_JUMP = 0.7  # how far a face may be from where it should be, in its own size
 JUMP_PER_S = 1.0  # and how much farther per second out of sight
 MAX_RESIZE = 1.7
 SAME_FACE_IOU = 0.45
+WITHIN = 0.7  # of a box inside another: no two faces, one would cover the other
 VELOCITY_MEMORY = 0.5
 SURE = 0.9  # presence of a face that nothing covers
 STEADY_SHIFT, STEADY_GROWTH = 0.1, 1.15  # beyond, from frame to frame, a track may be sliding off
@@ -119,13 +120,23 @@ def box_size(box: F64) -> float:
 
 def iou(a: F64 | F32, b: F64 | F32) -> float:
     """Return intersection over union of two boxes (4,) xyxy."""
+    shared = _shared(a, b)
+    return float(shared / max(_area(a) + _area(b) - shared, 1e-9)) if shared else 0.0
+
+
+def one_face(a: F64 | F32, b: F64 | F32) -> bool:
+    """Return whether two boxes (4,) are too much one in the other to be two people's."""
+    return iou(a, b) >= SAME_FACE_IOU or _shared(a, b) > WITHIN * min(_area(a), _area(b))
+
+
+def _shared(a: F64 | F32, b: F64 | F32) -> float:
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
-    return float(shared / max(areas - shared, 1e-9))
+    return float(width * height) if width > 0 and height > 0 else 0.0
+
+
+def _area(box: F64 | F32) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
 
 
 class TrackBook:

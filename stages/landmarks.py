@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ..pipeline import registry, stage
 from ..pipeline.registry import register_stage
-from ._association import SAME_FACE_IOU, Sighting, Track, TrackBook, box_size, iou, tight_box
+from ._association import Sighting, Track, TrackBook, box_size, one_face, tight_box
 from ._points import Describer, PointFinder
 from ._settings import SettingsTag
 
@@ -176,7 +176,7 @@ class Landmarks(stage.Transform):
         located = self._finder.locate(frame, [face for face, _ in likely])
         for (_, presence), seen in zip(likely, located, strict=True):
             box = tight_box(seen.points_px)
-            free = all(iou(box, other) < SAME_FACE_IOU for other in taken)
+            free = not any(one_face(box, other) for other in taken)
             if free and seen.presence >= presence:
                 taken.append(box)
                 found.append(seen)

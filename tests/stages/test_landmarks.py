@@ -67,6 +67,11 @@ def test_a_newcomer_is_found_within_every_frames(watch: Any) -> None:
     assert found[20:] == [[1, 2]] * 12
 
 
+def test_a_face_of_which_a_part_looks_like_one_too_is_one_person(watch: Any) -> None:
+    world = World([[at(300, 150, 60), at(310, 160, 29)]] * 12)
+    assert ids(watch(world, detect={"every": 1})) == [[1]] * 12
+
+
 def test_a_first_face_is_found_at_once(watch: Any) -> None:
     world = World([[]] * 5 + [[at(300, 150)]] * 5)
     assert ids(watch(world, detect={"every": 100})) == [[]] * 5 + [[1]] * 5
