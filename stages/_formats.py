@@ -52,6 +52,7 @@ CONTAINERS = {
     ".webm": Container("webm", ("libvpx-vp9", "libsvtav1"), "libopus", "webvtt", _MATROSKA),
 }
 VIDEO_CODECS = tuple(dict.fromkeys(c for kind in CONTAINERS.values() for c in kind.video_codecs))
+SMALLEST = {"libx265": 16, "libsvtav1": 4}  # width and height in px; others take any
 _DEFAULT_CRF = {"libx264": 23, "libx265": 26, "libvpx-vp9": 32, "libsvtav1": 32}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import cv2
@@ -76,7 +77,7 @@ class ImagesReader:
             image = decode_picture(data + END if cut else data, alpha=self._alpha)
             if image is None:
                 self._skipped += 1
-                self._tell_damage(f"{file} is no picture that can be read: skipped")
+                self._tell_damage(f"{file} {_why_unreadable(data)}: skipped")
                 continue
             if cut:
                 self._tell_damage(f"{file} is cut off: what is there is kept")
@@ -172,11 +173,19 @@ def decode_picture(data: bytes, *, alpha: bool) -> U8 | None:
         if alpha:
             image = cv2.imdecode(array, cv2.IMREAD_UNCHANGED)
             if image is not None and image.ndim == 3 and image.shape[2] == 4:
-                return _eight_bits(image)
+                return _eight_bits(image) if image.dtype in (np.uint8, np.uint16) else None
         found: U8 | None = cv2.imdecode(array, cv2.IMREAD_COLOR)  # type: ignore[assignment]
     except cv2.error:
         return None
     return found
+
+
+def _why_unreadable(data: bytes) -> str:
+    with suppress(cv2.error):
+        image = cv2.imdecode(np.frombuffer(data or b" ", np.uint8), cv2.IMREAD_UNCHANGED)
+        if image is not None and image.dtype.kind == "f":  # what of it is white, nobody says
+            return "holds floating-point numbers, not colours of 8 or 16 bits"
+    return "is no picture that can be read"
 
 
 def _eight_bits(image: np.ndarray) -> U8:

@@ -19,7 +19,7 @@ from ..pipeline.caps import WORKING_FORMATS
 from ..pipeline.errors import EncodeError, MediaError
 from ..pipeline.outputs import part_path
 from ..pipeline.registry import register_stage
-from ._formats import VIDEO_CODECS, codec_of, container_of, encoder_options
+from ._formats import SMALLEST, VIDEO_CODECS, codec_of, container_of, encoder_options
 from ._geometry import letterbox
 from ._mux import Encoding, Writer, encoder_time_base
 
@@ -115,6 +115,7 @@ class File(stage.Sink):
         """Check that the file can be written; raises MediaError."""
         path, part = self.params.path, part_path(self.params.path)
         self._caps = caps
+        self._check_size(caps)
         try:
             self._check_place(path)
             new = not part.exists()
@@ -125,6 +126,15 @@ class File(stage.Sink):
         except OSError as exc:
             raise EncodeError(f"cannot write {path}: {exc.strerror}") from None
         return caps
+
+    def _check_size(self, caps: Caps) -> None:
+        least = SMALLEST.get(self._codec, 1)
+        if min(caps.width, caps.height) < least:
+            size = f"{caps.width}x{caps.height}"
+            raise EncodeError(
+                f"{self._codec} takes no pictures under {least}x{least}, these are {size}: "
+                "choose another codec"
+            )
 
     def _check_place(self, path: Path) -> None:
         if path.is_dir():

@@ -15,7 +15,7 @@ import pytest
 from clip_files import noise, write_clip
 
 from vidfilter.pipeline import registry
-from vidfilter.pipeline.errors import DeviceError, MediaError
+from vidfilter.pipeline.errors import DecodeError, DeviceError, MediaError
 from vidfilter.stages._camera import CameraReader
 from vidfilter.stages._devices import list_cameras
 from vidfilter.stages._newest import NewestFrame
@@ -132,6 +132,21 @@ def test_a_folder_gives_each_picture_in_its_own_size(
     assert [f.pts for f in frames] == [0, 1, 2]
     assert "p3.jpg" in context.warnings[0]
     assert context.tags == {"skipped_pictures": 1, "truncated": True}
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_picture_of_floating_point_numbers_is_refused_in_words(
+    capture: Any, tmp_path: Path, context: Any, kind: type, channels: int
+) -> None:
+    image = np.linspace(0, 1, 40 * 30 * channels, dtype=kind).reshape(30, 40, channels)
+    assert cv2.imwrite(str(tmp_path / "a.tiff"), image)
+    stage = capture(source=str(tmp_path / "a.tiff"))
+    with pytest.raises(DecodeError):
+        stage.open()
+    (said,) = context.warnings
+    assert "floating-point" in said
+    assert "8 or 16 bits" in said
 
 
 def test_photos_are_turned_as_the_camera_was_held(capture: Any, tmp_path: Path) -> None:

@@ -424,6 +424,21 @@ def test_other_codecs_keep_every_time(copy: Any, tmp_path: Path, codec: str) -> 
     assert len(times(tmp_path / "out.mkv")) == 12
 
 
+@pytest.mark.parametrize(("codec", "smallest"), [("libx265", 16), ("libsvtav1", 4)])
+def test_pictures_too_small_for_a_codec_are_refused_in_words(
+    copy: Any, tmp_path: Path, codec: str, smallest: int
+) -> None:
+    small = write_clip(tmp_path / "small.mkv", codec="ffv1", width=smallest - 2, height=64)
+    with pytest.raises(EncodeError) as error:
+        copy(small, tmp_path / "out.mkv", codec=codec)
+    wanted = f"{codec} takes no pictures under {smallest}x{smallest}, these are {smallest - 2}x64"
+    assert wanted in str(error.value)
+    assert list(tmp_path.iterdir()) == [small]
+    fits = write_clip(tmp_path / "fits.mkv", codec="ffv1", width=smallest, height=64)
+    copy(fits, tmp_path / "out.mkv", codec=codec)
+    assert times(tmp_path / "out.mkv") == times(fits)
+
+
 def test_nv12_goes_in_directly(sink: Any, tmp_path: Path) -> None:
     output = sink(tmp_path / "out.mp4", crf=1)
     assert "nv12" in output.accepts
