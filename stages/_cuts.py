@@ -15,6 +15,7 @@ CUT_CORRELATION = 0.62
 NOTABLE = 3.0  # grey levels; less is noise
 STRIPS, STAYED = 8, 2  # where so many strips stayed, something passed in front of the rest
 SAME, TEXTURED = 4.0, 8.0  # grey levels; a strip with less spread can tell nothing
+SHIFTED = 0.9  # correlation of what moved as a whole; of 3241 pairs of unlike scenes at most 0.87
 
 
 class CutDetector:
@@ -22,7 +23,8 @@ class CutDetector:
 
     Correlation is used, since it hardly changes when a light goes on or people move. Of 400 pairs
     of unlike scenes none had a textured strip in common; a hand or somebody near the camera,
-    though large, leaves some as they were.
+    though large, leaves some as they were. A camera that turns leaves none, but then the middle of
+    the picture was elsewhere in the one before.
     """
 
     WIDTH, HEIGHT = 16, 9
@@ -33,12 +35,14 @@ class CutDetector:
         self._flat = self._rows.reshape(3, -1)
         self._newest = 1
         self._last: tuple[float, float] | None = None
+        self._sparse: U8 = np.empty((0, 0), np.uint8)
 
     def is_cut(self, luma: U8) -> bool:
         """Return whether luma (H, W) shows another scene than the picture before."""
         step_y = max(luma.shape[0] // (2 * self.HEIGHT), 1)
         step_x = max(luma.shape[1] // (10 * self.WIDTH), 1)
-        sparse = np.ascontiguousarray(luma[step_y // 2 :: step_y, ::step_x])
+        sparse, sparse_before = luma[step_y // 2 :: step_y, ::step_x].copy(), self._sparse
+        self._sparse = sparse
         size = (self.WIDTH, self.HEIGHT)
         new, old = self._newest, 3 - self._newest
         self._newest = old
@@ -57,7 +61,9 @@ class CutDetector:
             return False
         small, before = self._rows[new], self._rows[old]
         changed = float(np.abs(small - before - (mean - mean_before)).mean()) > NOTABLE
-        return changed and _strips_that_stayed(before, small) < STAYED
+        if not changed or _strips_that_stayed(before, small) >= STAYED:
+            return False
+        return not _has_shifted(sparse_before, sparse)
 
 
 def _strips_that_stayed(before: F32, small: F32) -> int:
@@ -65,3 +71,14 @@ def _strips_that_stayed(before: F32, small: F32) -> int:
     old, new = (np.stack(np.hsplit(picture, STRIPS)) for picture in (before, small))
     same = np.abs(old - new).mean(axis=(1, 2)) < SAME
     return int((same & (old.std(axis=(1, 2)) > TEXTURED)).sum())
+
+
+def _has_shifted(before: U8, now: U8) -> bool:
+    """Return whether `before` shows the middle of the picture `now`, anywhere."""
+    height, width = now.shape
+    # Few rows but many columns are there; blurred, a column says no more than a row does.
+    all_before, all_now = cv2.blur(before, (5, 1)), cv2.blur(now, (5, 1))
+    middle = all_now[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    if before.shape != now.shape or middle.std() < TEXTURED:
+        return False
+    return float(cv2.matchTemplate(all_before, middle, cv2.TM_CCOEFF_NORMED).max()) > SHIFTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from filmed import paste, person, wall
@@ -119,6 +120,15 @@ def test_somebody_passing_near_the_camera_is_no_cut() -> None:
         paste(picture, np.full((360, 200), 30, np.uint8), 60 * n - 200, 0)
     assert not cuts(pictures)
     assert cuts([pictures[0], pictures[0][:, ::-1]]) == [1]
+
+
+@pytest.mark.parametrize(("right", "down"), [(40, 0), (-70, 0), (0, 20), (30, -15)])
+def test_a_camera_that_turns_makes_no_cut(right: int, down: int) -> None:
+    rng = np.random.default_rng(3)
+    place = cv2.resize(rng.integers(20, 230, (24, 60)).astype(np.uint8), (1600, 640))
+    there = [place[230 + down * n :, 640 + right * n :][:180, :320] for n in range(8)]
+    elsewhere = place[:180, :320]
+    assert cuts([*there, elsewhere]) == [8]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2000), (2000, 2), (7, 13)])
