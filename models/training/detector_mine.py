@@ -16,6 +16,7 @@ from ..detector import FaceDetector
 from ..landmarks import LandmarkModel
 from .detector_metrics import Array, box_sizes, pairwise_iou
 from .landmark_formats import AnnotationError
+from .whole_files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,9 +95,7 @@ def weigh(samples: list[Sample], path: Path, say: Callable[[str], None]) -> None
     if found is None:
         say(f"looking for unboxed and missed faces on {len(scenes)} pictures")
         found = mine(scenes)
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(json.dumps({"scenes": len(scenes), "found": found}), encoding="utf-8")
-        part.replace(path)
+        write_bytes(path, json.dumps({"scenes": len(scenes), "found": found}).encode())
     apply(scenes, found)
     places = sum(len(told["unsure"]) for told in found.values())
     missed = sum(told["missed"] for told in found.values())

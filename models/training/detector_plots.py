@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .detector_metrics import Picture, assign, box_sizes, curve
+from .landmark_formats import read_bgr
 from .sheets import FOUND_BGR, TRUTH_BGR, label, write_sheet
 
 if TYPE_CHECKING:
@@ -93,15 +94,12 @@ def contact_sheet(
         (text, [_tile(m, pictures[m.name], folder, long_side) for m in some[: ROWS * COLUMNS]])
         for text, some in chosen
     ]
-    if not write_sheet(parts, TILE, COLUMNS, path):
-        raise OSError(f"{path}: cannot be written")
+    write_sheet(parts, TILE, COLUMNS, path)
 
 
 def _tile(mistake: Mistake, picture: Picture, folder: Path, long_side: int) -> U8:
     """Cut the surroundings of a mistake and mark true and sure boxes on it."""
-    full = cv2.imread(str(folder / mistake.name))
-    if full is None:
-        raise OSError(f"{folder / mistake.name}: not a readable picture")
+    full = read_bgr(folder / mistake.name)
     scale = max(full.shape[:2]) / long_side
     low, high = mistake.box[:2] * scale, mistake.box[2:] * scale
     zoom = TILE / (SURROUNDINGS * max(float((high - low).max()), 1.0))

@@ -17,6 +17,7 @@ from .detector_loss import detector_loss
 from .detector_net import DetectorNet, grid
 from .detector_teach import LABELS, taught_loss
 from .detector_watch import CHECKS, Watch
+from .recipe_checkpoint import save
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ class Trainer:
         self.rng = np.random.default_rng(settings.seed)
 
     def save(self) -> None:
-        """Write the checkpoint beside the old one, then put it in its place."""
+        """Write the checkpoint, whole or not at all."""
         state = {
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
@@ -95,9 +96,7 @@ class Trainer:
             "spent": self.spent,
             "watch": self.watch.state(),
         }
-        part = self.path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self.path)
+        save(self.path, state)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint (weights and tensors only)."""

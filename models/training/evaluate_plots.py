@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..crops import Crop, transform_points
-from .landmark_formats import AnnotationError, read_bgr
+from .landmark_formats import read_bgr
 from .sheets import FONT, FOUND_BGR, TRUTH_BGR, WHITE, label, write_sheet
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def contact_sheet(
     chosen = [*order[:count], *order[::-1][:count]]
     tiles = [_tile(faces[i], found[i], float(errors[i])) for i in chosen]
     parts = (("best", tiles[:count]), ("worst", tiles[count:]))
-    if not write_sheet(parts, TILE, COLUMNS, path):
-        raise AnnotationError(f"{path}: cannot be written")
+    write_sheet(parts, TILE, COLUMNS, path)
 
 
 def _tile(face: AnnotatedFace, found: F32, error: float) -> U8:

@@ -22,6 +22,7 @@ from .landmark_formats import SCHEMES
 from .landmark_network import COARSE_HEAD, net_of
 from .recipe_checkpoint import read_checkpoint
 from .recipe_network import RECIPES, TransferNet, build
+from .whole_files import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,9 +74,7 @@ def write(out: Path, data: bytes, spec: dict[str, Any]) -> None:
     """Write a network and its spec, each in one rename."""
     text = json.dumps(spec, indent=2) + "\n"
     for path, content in ((out, data), (out.with_suffix(".json"), text.encode())):
-        part = path.with_name(f"{path.name}.part")
-        part.write_bytes(content)
-        part.replace(path)
+        write_bytes(path, content)
 
 
 def _convert(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str, Any]]:

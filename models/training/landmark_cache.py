@@ -10,6 +10,7 @@ import numpy as np
 
 from ..crops import SIDE_PER_EXTENT
 from .landmark_formats import AnnotationError
+from .whole_files import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +44,7 @@ class FaceCache:
 
 def save_cache(path: Path, faces: FaceCache) -> None:
     """Write a cache as one uncompressed `.npz`, without pickled objects, in one rename."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
+    with whole_file(path) as part, part.open("wb") as file:
         np.savez(
             file,
             images=faces.images,
@@ -55,7 +55,6 @@ def save_cache(path: Path, faces: FaceCache) -> None:
             ibug68=faces.points["ibug68"],
             helen194=faces.points["helen194"],
         )
-    part.replace(path)
 
 
 def read_cache(path: Path) -> FaceCache:

@@ -22,6 +22,7 @@ from .landmark_network import SCHEMES, LandmarkNet, net_of, soft_argmax
 from .landmark_shape import shape_layers
 from .landmark_teach import load_taught, save_taught, taught
 from .landmark_transfer import with_inner_points
+from .recipe_checkpoint import save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +68,7 @@ class Run:
         self.best, self.idle = state.get("best", math.inf), state.get("idle", 0)
 
     def save(self) -> None:
-        """Write the checkpoint in one rename, so that a stop never leaves half a file."""
+        """Write the checkpoint, whole or not at all."""
         state: dict[str, Any] = {
             "net": self.net.state_dict(),
             "average": self.average,
@@ -79,26 +80,19 @@ class Run:
             "idle": self.idle,
             "shape": self.shape,
         }
-        part = self.folder / "last.pt.part"
-        torch.save(state, part)
-        part.replace(self.folder / "last.pt")
+        save(self.folder / "last.pt", state)
 
     def train(self, report: Callable[[str], None]) -> None:
         """Train until the minutes are over or nothing is gained; saves and checks on the way."""
-        end_s = self.settings.minutes * 60
         batches, complete = self._batches(), False
         saved_s = checked_s = self.trained_s
         errors: dict[str, float] = {}
         self.net.train()
-        while self.trained_s < end_s and self.idle < self.settings.patience:
+        while self._progress() < 1 and self.idle < self.settings.patience:
             if not (self.settings.rough or complete) and self._progress() >= TEACH_AT:
                 self._teach(report)
                 batches, complete = self._batches(), True
-            start_s = time.monotonic()
-            parts = self._update(next(batches), self._progress())
-            self.trained_s += time.monotonic() - start_s
-            for key, value in parts.items():
-                errors[key] = 0.99 * errors.get(key, value) + 0.01 * value
+            self._step(batches, errors)
             if self.step % 200 == 0:
                 text = " ".join(f"{key} {value:.3f}" for key, value in errors.items())
                 report(f"step {self.step} minute {self.trained_s / 60:.1f} {text}")
@@ -110,10 +104,22 @@ class Run:
                 saved_s = self.trained_s
         if self.idle >= self.settings.patience:
             report(f"stopped early: {self.idle} checks without a gain")
+        self._finish(report)
+
+    def _step(self, batches: Iterator[Batch], errors: dict[str, float]) -> None:
+        """Train on one batch, count its time, and let it move the running `errors`."""
+        start_s = time.monotonic()
+        parts = self._update(next(batches), self._progress())
+        self.trained_s += time.monotonic() - start_s
+        for key, value in parts.items():
+            errors[key] = 0.99 * errors.get(key, value) + 0.01 * value
+
+    def _finish(self, report: Callable[[str], None]) -> None:
+        """Fit the layer that corrects shapes to the averaged network, and keep it all."""
         net, size = channels_last(self.averaged()), self.settings.size
         self.shape = shape_layers(net, self.labelled, size, rough=self.settings.rough)
         self.save()
-        report(self._errors(self.settings.size))
+        report(self._errors(size))
 
     def _progress(self) -> float:
         return self.trained_s / (self.settings.minutes * 60)

@@ -11,7 +11,7 @@ from ..detector import FaceDetector
 from .detector_data import read_boxes_csv
 from .landmark_cache import CACHE_SIZE, NEGATIVE, FaceCache, read_cache, save_cache
 from .landmark_dataset import Sample, load_or_build, loose_crop
-from .landmark_formats import AnnotationError, read_luma
+from .landmark_formats import read_luma
 from .landmark_holdout import listed_names
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def to_cache(samples: list[Sample]) -> FaceCache:
     listed = listed_names()
     count = len(samples)
     return FaceCache(
-        np.stack([s.image for s in samples]).reshape(count, CACHE_SIZE, CACHE_SIZE),
+        np.array([s.image for s in samples], np.uint8).reshape(count, CACHE_SIZE, CACHE_SIZE),
         np.full(count, NEGATIVE),
         np.zeros(count, np.float32),
         {
@@ -78,16 +78,8 @@ def to_cache(samples: list[Sample]) -> FaceCache:
             for k, n in (("ibug68", 68), ("helen194", 194))
         },
         [s.name for s in samples],
-        np.array([s.group in listed for s in samples]),
+        np.array([s.group in listed for s in samples], dtype=bool),
     )
-
-
-def save_mined(data: Path, path: Path) -> None:
-    """Mine `data` and write the cache; AnnotationError where the detector makes no mistakes."""
-    samples = list(mine(data))
-    if not samples:
-        raise AnnotationError(f"{data}: the detector makes no mistakes there")
-    save_cache(path, to_cache(samples))
 
 
 def training_faces(data: Path, folder: Path) -> FaceCache:
@@ -98,7 +90,7 @@ def training_faces(data: Path, folder: Path) -> FaceCache:
     faces = load_or_build(data, folder)
     mined = folder / "mined.npz"
     if not mined.is_file() and (data / "facedet" / "boxes.csv").is_file():
-        save_mined(data, mined)
+        save_cache(mined, to_cache(list(mine(data))))
     return joined(faces, read_cache(mined)) if mined.is_file() else faces
 
 

@@ -25,6 +25,7 @@ from .landmark_cache import (
 from .landmark_formats import AnnotationError
 from .landmark_network import SCHEMES, LandmarkNet, soft_argmax
 from .landmark_shape import shaped
+from .whole_files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,9 +93,8 @@ def _mirror(points: Points, flip: NDArray[np.intp], size: int) -> Points:
 
 def save_taught(path: Path, faces: FaceCache) -> None:
     """Write points and kinds of a taught cache in one rename."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        mirrored = faces.mirrored or faces.points
+    mirrored = faces.mirrored or faces.points
+    with whole_file(path) as part, part.open("wb") as file:
         np.savez_compressed(
             file,
             kind=faces.kind,
@@ -103,7 +103,6 @@ def save_taught(path: Path, faces: FaceCache) -> None:
             ibug68_mirrored=mirrored["ibug68"],
             helen194_mirrored=mirrored["helen194"],
         )
-    part.replace(path)
 
 
 def load_taught(path: Path, faces: FaceCache) -> FaceCache | None:

@@ -12,6 +12,7 @@ from onnx import numpy_helper, shape_inference
 
 from ...pipeline.errors import VidfilterError
 from ..crops import Crop
+from .whole_files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,9 +175,7 @@ def around_figures(path: Path) -> tuple[str, str] | None:
 def write_card(path: Path, facts: dict[str, Any]) -> None:
     """Write a card, or replace the figures alone in one that is there."""
     head, tail = around_figures(path) or (_HEAD.format(**_words(facts["spec"])), "\n")
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(head + figures_text(facts) + tail, encoding="utf-8")
-    part.replace(path)
+    write_bytes(path, (head + figures_text(facts) + tail).encode())
 
 
 def _words(spec: dict[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...pipeline.errors import WeightsError
+from .whole_files import write_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,7 +80,7 @@ def _check(path: Path, name: str, value: Any, wanted: Tensor) -> None:
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint in one rename, so that a stop never leaves half a file."""
-    part = path.with_name(f"{path.name}.part")
-    torch.save(state, part)
-    part.replace(path)
+    """Write a checkpoint whole; an OSError tells why not, which torch itself would not."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    write_bytes(path, file.getbuffer())

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from ...pipeline.errors import ConfigError
@@ -19,6 +18,7 @@ from ..landmarks import cut
 from .evaluate_data import find_faces, is_held_out
 from .evaluate_landmarks import ROTATION_DEG, jittered_crop
 from .landmark_formats import AnnotationError, check_face, read_bgr
+from .whole_files import new_array, whole_file, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,7 +197,7 @@ def prepare(
             for path in paths:
                 path.unlink(missing_ok=True)
             raise
-        note.write_text(json.dumps(wanted), encoding="utf-8")
+        write_bytes(note, json.dumps(wanted).encode())
     try:
         images = np.load(paths[0], mmap_mode="r", allow_pickle=False)
         return Arrays(images, np.load(paths[1], allow_pickle=False))
@@ -216,7 +216,7 @@ def _write(
 ) -> None:
     rng = np.random.default_rng(seed)
     count, points = len(faces) * variants, len(faces[0].points_px)
-    images = open_memmap(paths[0], mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
+    images = new_array(paths[0], np.uint8, (count, size, size, 3))
     coordinates = np.empty((count, points, 2), np.float32)
     for number, face in enumerate(faces):
         bgr = read_bgr(face.image)
@@ -225,4 +225,5 @@ def _write(
             images[row], coordinates[row] = draw(bgr, face, size, rng)
         progress((number + 1) / len(faces))
     images.flush()
-    np.save(paths[1], coordinates)
+    with whole_file(paths[1]) as part, part.open("wb") as file:
+        np.save(file, coordinates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,39 +22,25 @@ from .recipe_checkpoint import load_encoder, save
 from .recipe_loop import EndTraining, end_errors
 from .recipe_network import RECIPES, build
 from .recipe_pretrain import Pretraining
+from .recipe_settings import TRUNKS, Settings, check_same, note_settings, trunk_names
 from .recipe_trunk import cached_features, set_encoder
+from .whole_files import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from .evaluate_data import AnnotatedFace
+    from .recipe_network import TransferNet
+    from .recipe_trunk import F16
+
+    Examples = tuple[F16, NDArray[np.float32]]
 
 SMOKE_FACES, SMOKE_STEPS, SMOKE_EPOCHS = 8, 4, 3
 # What each recipe's own encoder learns from: points and layout.
 OTHERS = {"facenet194": ((68, "csv"),), "resnet68": ((194, "txt"), (68, "pts"))}
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a run is made with.
-
-    `trunks` are random, own, and paths or `file://` URLs of published checkpoints; each gets an
-    end of its own. `minutes` bounds pretraining and training, not the preparation. `faces` bounds
-    how many faces are trained on.
-    """
-
-    recipe: str
-    data: Path
-    out: Path
-    trunks: tuple[str, ...] = ("own",)
-    minutes: float = 60.0
-    depth: int = 50
-    normalised: bool = False
-    variants: int = 1
-    faces: int | None = None
-    seed: int = 0
-    resume: bool = False
-    smoke: bool = False
 
 
 class RecipeRun:
@@ -76,6 +62,7 @@ class RecipeRun:
         faces = recipe_data.faces_of(self.settings.data, self.plan.points)
         parts = recipe_data.split(faces, self.settings.seed, limit)
         self.out.mkdir(parents=True, exist_ok=True)
+        note_settings(self.settings)
         self.say(
             f"{len(parts.train)} faces to train on, {len(parts.validation)} to stop by, "
             f"{len(parts.held_out)} held out"
@@ -86,8 +73,8 @@ class RecipeRun:
         held_out = self._arrays("held_out", parts.held_out)
         if "own" in self.settings.trunks:
             self._pretrain(limit, parts.train)
-        for number, trunk in enumerate(self.settings.trunks):
-            self._train(number, trunk, train, validation, held_out)
+        for name, trunk in trunk_names(self.settings).items():
+            self._train(name, trunk, train, validation, held_out)
         return self._report(len(parts.train))
 
     def _check(self) -> None:
@@ -95,8 +82,9 @@ class RecipeRun:
         begun = report.exists() or any(self.out.glob("*.pt")) or any(self.out.glob("*.npy"))
         if begun and not self.settings.resume:
             raise ConfigError(f"{self.out} holds a run: --resume continues it, or choose another")
+        check_same(self.settings)
         for trunk in self.settings.trunks:
-            if trunk not in ("random", "own"):
+            if trunk not in TRUNKS:
                 load_encoder(build(self.settings.recipe, self.settings.depth).encoder, trunk)
 
     def _arrays(
@@ -119,13 +107,9 @@ class RecipeRun:
         path, state = self.out / "encoder.pt", self.out / "pretraining.pt"
         if path.is_file():
             return
-        sets = self._others(limit)
-        if not sets:
-            self.say("no faces of another data set: the encoder trains on this recipe's own")
-            sets = [own]
         arrays = [
             self._arrays(f"pretrain{number}", faces, wide_crop, size=WIDE_PX)
-            for number, faces in enumerate(sets)
+            for number, faces in enumerate(self._others(limit) or [own])
         ]
         torch.manual_seed(self.settings.seed)
         net = build(self.settings.recipe, self.settings.depth)
@@ -133,12 +117,9 @@ class RecipeRun:
         if state.is_file():
             training.resume()
         seconds = self.settings.minutes * 60 * self.plan.pretraining_share
-        try:
-            steps = SMOKE_STEPS if self.settings.smoke else None
+        steps = SMOKE_STEPS if self.settings.smoke else None
+        with _saved_when_interrupted(training):
             self.say(training.run(seconds, steps, self.progress, self.say))
-        except KeyboardInterrupt:
-            training.save()
-            raise
         with torch.inference_mode():
             training.level()
         save(path, net.encoder.state_dict())
@@ -151,47 +132,50 @@ class RecipeRun:
             with contextlib.suppress(NoFacesError):
                 faces = recipe_data.faces_of(self.settings.data, points, layout)
                 sets.append(recipe_data.split(faces, self.settings.seed, limit).train)
+        if not sets:
+            self.say("no faces of another data set: the encoder trains on this recipe's own")
         return sets
 
-    def _train(self, number: int, trunk: str, *arrays: recipe_data.Arrays) -> None:
-        name = trunk if trunk in ("random", "own") else f"published{number}"
+    def _train(self, name: str, trunk: str, *arrays: recipe_data.Arrays) -> None:
+        """Train an end on one encoder, judge it and keep both."""
         folder = self.out / name
         folder.mkdir(exist_ok=True)
-        torch.manual_seed(self.settings.seed)
-        net = build(self.settings.recipe, self.settings.depth, normalised=self.settings.normalised)
-        set_encoder(net, trunk, self.out / "encoder.pt", arrays[0].images)
-        net.start_at(torch.from_numpy(arrays[0].points))
-        start_s = time.monotonic()
-        features = [
-            cached_features(
-                net,
-                part.images,
-                folder / f"{kind}.features.npy",
-                self.progress,
-                exact=kind == "held_out",
-            )
-            for kind, part in zip(("train", "validation", "held_out"), arrays, strict=True)
-        ]
-        self.say(f"{name}: features in {time.monotonic() - start_s:.0f} s")
-        train, validation, held_out = (
-            (part, values.points) for part, values in zip(features, arrays, strict=True)
-        )
+        net = self._network(trunk, arrays[0])
+        train, validation, held_out = self._features(net, folder, arrays)
         training = EndTraining(net, train, validation, folder / "last.pt", self.settings.seed)
         if training.path.is_file():
             training.resume()
-        seconds = self.settings.minutes * 60 / len(self.settings.trunks)
-        if "own" in self.settings.trunks:
-            seconds *= 1 - self.plan.pretraining_share
         epochs = SMOKE_EPOCHS if self.settings.smoke else self.plan.epochs
-        try:
-            outcome = training.run(seconds, epochs, self.progress)
-        except KeyboardInterrupt:
-            training.save()
-            raise
+        with _saved_when_interrupted(training):
+            outcome = training.run(self._seconds(), epochs, self.progress)
         figures = asdict(summarise(end_errors(net, *held_out)))
         self.say(f"{name}: {outcome}, held-out error {figures['nme_interocular']:.4f}")
         self.results.append({"trunk": name, "source": trunk, "outcome": outcome, **figures})
         save(self.out / f"{name}.pt", self._checkpoint(net))
+
+    def _network(self, trunk: str, train: recipe_data.Arrays) -> TransferNet:
+        torch.manual_seed(self.settings.seed)
+        net = build(self.settings.recipe, self.settings.depth, normalised=self.settings.normalised)
+        set_encoder(net, trunk, self.out / "encoder.pt", train.images)
+        net.start_at(torch.from_numpy(train.points))
+        return net
+
+    def _features(
+        self, net: TransferNet, folder: Path, arrays: tuple[recipe_data.Arrays, ...]
+    ) -> list[Examples]:
+        """Return what the end learns from, stops by and is judged by: features and points."""
+        start_s, found = time.monotonic(), []
+        for kind, part in zip(("train", "validation", "held_out"), arrays, strict=True):
+            path, exact = folder / f"{kind}.features.npy", kind == "held_out"
+            features = cached_features(net, part.images, path, self.progress, exact=exact)
+            found.append((features, part.points))
+        self.say(f"{folder.name}: features in {time.monotonic() - start_s:.0f} s")
+        return found
+
+    def _seconds(self) -> float:
+        """Return how long each end may train."""
+        seconds = self.settings.minutes * 60 / len(self.settings.trunks)
+        return seconds * (1 - self.plan.pretraining_share * ("own" in self.settings.trunks))
 
     def _checkpoint(self, net: torch.nn.Module) -> dict[str, Any]:
         return {
@@ -206,11 +190,17 @@ class RecipeRun:
             k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.settings).items()
         }
         report = {"settings": settings, "trained_on": count, "trunks": self.results}
-        path = self.out / "report.json"
-        part = path.with_name("report.json.part")
-        part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_bytes(self.out / "report.json", f"{json.dumps(report, indent=2)}\n".encode())
         return report
+
+
+@contextlib.contextmanager
+def _saved_when_interrupted(training: Pretraining | EndTraining) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        training.save()
+        raise
 
 
 def run(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from ...pipeline.errors import WeightsError
 from .recipe_checkpoint import load_encoder
+from .whole_files import new_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,16 +77,11 @@ def cached_features(
     """
     bfloat16 = not exact and computes_bfloat16()
     net.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    note = path.with_suffix(".json")
-    done = int(json.loads(note.read_text(encoding="utf-8"))) if note.is_file() else 0
     with torch.inference_mode():
         shape = (len(images), *net.frozen(rgb_tensor(images[:1])).shape[1:])
-    mode = "r+" if done and path.is_file() else "w+"
-    done = done if mode == "r+" else 0
-    kept = {} if mode == "r+" else {"dtype": np.float16, "shape": shape}
-    features = open_memmap(path, mode=mode, **kept)  # type: ignore[arg-type]
-    if features.shape != shape:
-        raise WeightsError(f"{path} is of another run: choose another folder")
+    note = path.with_suffix(".json")
+    done = _done(note) if path.is_file() else 0
+    features = _kept(path, shape) if done else new_array(path, np.float16, shape)
     for start in range(done, len(images), FEATURE_BATCH):
         rgb = rgb_tensor(images[start : start + FEATURE_BATCH])
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
@@ -96,4 +91,21 @@ def cached_features(
         if start // FEATURE_BATCH % 16 == 15 or start + FEATURE_BATCH >= len(images):
             features.flush()
             note.write_text(str(min(start + FEATURE_BATCH, len(images))), encoding="utf-8")
+    return features
+
+
+def _done(note: Path) -> int:
+    """Return how many crops an earlier run is done with; one killed may have left no number."""
+    text = note.read_text(encoding="utf-8") if note.is_file() else ""
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _kept(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    try:
+        open_memmap(path, mode="r")  # to write, a file cut short is filled up with zeros
+        features = open_memmap(path, mode="r+")
+    except (ValueError, EOFError) as error:
+        raise WeightsError(f"{path} is damaged: delete it to have it made again") from error
+    if features.shape != shape or features.dtype != np.float16:
+        raise WeightsError(f"{path} is of another run: choose another folder")
     return features

@@ -19,8 +19,8 @@ FONT, WHITE = cv2.FONT_HERSHEY_SIMPLEX, (255, 255, 255)
 
 def write_sheet(
     parts: Sequence[tuple[str, Sequence[U8]]], tile_px: int, columns: int, path: Path
-) -> bool:
-    """Write parts, a heading and square BGR tiles each, as a picture; returns whether it worked."""
+) -> None:
+    """Write parts, a heading and square BGR tiles each, as a PNG; OSError where that fails."""
     rows = []
     for heading, tiles in parts:
         strip = np.full((28, tile_px * columns, 3), 40, np.uint8)
@@ -30,7 +30,7 @@ def write_sheet(
             row = tiles[start : start + columns]
             blank = np.full((tile_px, tile_px * (columns - len(row)), 3), 40, np.uint8)
             rows.append(np.hstack([*row, blank]))
-    return bool(cv2.imwrite(str(path), np.vstack(rows)))
+    path.write_bytes(cv2.imencode(".png", np.vstack(rows))[1].tobytes())
 
 
 def label(tile: U8, text: str, at: tuple[int, int], size: float) -> None:

@@ -25,6 +25,7 @@ from .detector_teach import Teachers
 from .detector_watch import Watch, set_apart
 from .landmark_formats import AnnotationError
 from .recipe_checkpoint import read_checkpoint
+from .recipe_settings import Settings as RecipeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,7 @@ def run(
 def _recipe(
     options: Options, say: Callable[[str], None], progress: Callable[[float], None]
 ) -> dict[str, Any]:
-    settings = recipe_train.Settings(
+    settings = RecipeSettings(
         options.recipe,
         options.data,
         options.out,

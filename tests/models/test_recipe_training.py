@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,10 +22,13 @@ from vidfilter.models.landmarks import LandmarkModel
 from vidfilter.models.topology import topology
 from vidfilter.models.training import export, recipe_data
 from vidfilter.models.training.evaluate_data import AnnotatedFace
+from vidfilter.models.training.recipe_checkpoint import save
 from vidfilter.models.training.recipe_network import FacenetLandmarks, Recipe
-from vidfilter.models.training.recipe_train import Settings, run
+from vidfilter.models.training.recipe_settings import Settings, check_same, note_settings
+from vidfilter.models.training.recipe_train import run
 from vidfilter.models.training.recipe_trunk import cached_features
-from vidfilter.pipeline.errors import ConfigError, VidfilterError
+from vidfilter.models.training.whole_files import new_array
+from vidfilter.pipeline.errors import ConfigError, VidfilterError, WeightsError
 from vidfilter.stages._testface import random_face_image
 
 
@@ -100,6 +105,54 @@ def test_features_continue_where_they_stopped(tmp_path: Path) -> None:
     again = cached_features(net, images, path, shares.append)
     assert len(shares) == 1
     np.testing.assert_array_equal(whole, again)
+    path.with_suffix(".json").write_text("")  # killed before it wrote how far it was
+    np.testing.assert_array_equal(whole, cached_features(net, images, path, shares.append))
+    assert len(shares) == 3
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(WeightsError, match=r"f\.npy is damaged"):
+        cached_features(net, images, path, shares.append)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"depth": 101}, "this run has depth 50, not 101"),
+        ({"normalised": True}, "normalised False, not True"),
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"trunks": ("own", "b.pt")}, "published1 a.pt, not b.pt"),
+    ],
+)
+def test_a_run_is_not_continued_with_other_settings(
+    changed: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    first = Settings("resnet68", tmp_path, tmp_path, trunks=("own", "a.pt"))
+    note_settings(first)
+    check_same(replace(first, minutes=5.0, faces=9, trunks=("own", "a.pt", "random")))
+    with pytest.raises(ConfigError, match=words):
+        run(replace(first, resume=True, **changed), print, print)
+    (tmp_path / "settings.json").write_text("[")
+    with pytest.raises(ConfigError, match=r"settings\.json: not what"):
+        run(replace(first, resume=True), print, print)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    """Checkpoints and arrays alike: `RLIMIT_FSIZE` stands in for the disk."""
+    resource = pytest.importorskip("resource", reason="only Unix limits the size of files")
+    path, hard = tmp_path / "last.pt", resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    save(path, {"a": torch.zeros(9)})
+    before = path.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large") as told:
+            save(path, {"a": torch.zeros(90_000)})
+        assert told.value.filename == str(path)
+        with pytest.raises(OSError, match="too large") as told:
+            new_array(tmp_path / "train.npy", np.uint8, (90_000,))
+        assert told.value.filename == str(tmp_path / "train.npy")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
 
 
 @pytest.fixture(autouse=True)
