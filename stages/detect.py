@@ -69,7 +69,9 @@ class Detect(stage.Transform):
             le=1.0,
             description="ignore faces scored lower; none = what suits the network",
         )
-        max_faces: int = Field(50, ge=1, le=400, description="keep so many, the best first")
+        max_faces: int = Field(
+            50, ge=1, le=400, description="keep so many, the best first, and follow no more"
+        )
         min_face_px: float = Field(
             0.0,
             ge=0.0,
@@ -107,7 +109,11 @@ class Detect(stage.Transform):
         self._colour = getattr(self._detector, "colour", False)
         sha256 = self._detector.model.sha256
         settings = {"detect": {**self.params.model_dump(), "sha256": sha256}}
-        self._tags = {"sure_score": self._min_score, "settings": settings}
+        self._tags = {
+            "sure_score": self._min_score,
+            "max_faces": self.params.max_faces,
+            "settings": settings,
+        }
         self.context.tag("model_sha256", sha256)
         self._cuts, self._still = CutDetector(), StillFaces()
         self._to_look = 0

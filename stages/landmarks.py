@@ -168,7 +168,8 @@ class Landmarks(stage.Transform):
     def _newcomers(self, frame: Frame, candidates: list[Face]) -> list[Sighting]:
         """Return those of the candidates that are faces, and not on a face in sight."""
         sure = frame.tags.get("sure_score", 0.0)
-        room = self.params.max_faces - len(self._book.visible)
+        limit = self.params.max_faces
+        room = min(limit, frame.tags.get("max_faces", limit)) - len(self._book.visible)
         needed = [(face, self._needed(face, sure)) for face in candidates]
         likely = [(face, presence) for face, presence in needed if presence <= 1.0][:room]
         taken = [track.box for track in self._book.visible]

@@ -167,9 +167,10 @@ def test_a_gap_in_time_begins_anew(context: Any, monkeypatch: pytest.MonkeyPatch
     assert ids(frames) == [[1]] * 5 + [[2]] * 5
 
 
-def test_max_faces(watch: Any) -> None:
+@pytest.mark.parametrize("stage", ["detect", "landmarks"])
+def test_max_faces(watch: Any, stage: str) -> None:
     world = World([[at(100 + 140 * k, 150, 50) for k in range(4)]] * 20)
-    frames = watch(world, landmarks={"max_faces": 2})
+    frames = watch(world, **{stage: {"max_faces": 2}})
     assert ids(frames) == [[1, 2]] * 20
 
 
