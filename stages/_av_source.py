@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import suppress
@@ -11,15 +10,14 @@ from typing import TYPE_CHECKING
 
 import av
 import av.error
-from av.codec.context import ThreadType
-from av.stream import Discard
 
-from ..pipeline.errors import DecodeError, DeviceError
+from ..pipeline.errors import DecodeError
 from ..pipeline.frame import Frame
 from . import _media
+from ._av_decoding import Decoding
 from ._av_layout import Layout, layout_of
 from ._av_times import StreamTimes
-from ._media import MediaInfo, check_readable, films_of, open_container, reason_of
+from ._media import MediaInfo, check_readable, films_of, open_container
 from ._packet_lane import PacketLane
 from ._timestamps import announced_end_s
 
@@ -31,9 +29,7 @@ if TYPE_CHECKING:
 
     from ..pipeline.caps import Caps
     from ..pipeline.stage import Context
-    from ._transcode import Packet
 
-MAX_DECODER_THREADS = 4
 _CLOSE_TIMEOUT_S = 0.5
 _SETTLE_S = 0.8  # less than the patience with a source that was asked to stop
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "mms", "whep"})
@@ -55,17 +51,15 @@ class MediaReader:
         self._live = False
         self._reading = threading.Lock()
         self._container: InputContainer | None = None
-        self._damaged, self._broken = 0, ""
-        self._reached_end = False
 
     def open(self) -> Caps:
         """Decode the first picture; raises MediaError, DecodeError."""
         self._container = self._connect()
         self._stream = self._choose(self._container)
-        self._prepare_decoder(self._stream)
-        self._packets = self._demuxed(self._container)
-        self._pictures = self._decoded()
-        first = next(self._pictures, None)
+        self._decoding = Decoding(
+            self.name, self._container, self._stream, self.info.lane, live=self._live
+        )
+        first = self._decoding.next_picture()
         if first is None:
             raise DecodeError(self._why_nothing(self._container))
         self._first = first
@@ -90,7 +84,7 @@ class MediaReader:
 
     def _why_nothing(self, container: InputContainer) -> str:
         """Return why no picture came."""
-        if self._broken and self.info.lane is not None and "mp4" in container.format.name:
+        if self._decoding.broken and self.info.lane is not None and "mp4" in container.format.name:
             return (
                 f"{self.name} has its index at its end and cannot be read as it comes: give the "
                 "file itself, or move it with `ffmpeg -i IN -c copy -movflags +faststart OUT`"
@@ -106,14 +100,6 @@ class MediaReader:
         kinds = sorted({s.type for s in container.streams if s.type in ("audio", "subtitle")})
         only = f", only {' and '.join(kinds)}" if kinds else ""
         raise DecodeError(f"{self.name} has no video{only}")
-
-    def _prepare_decoder(self, stream: VideoStream) -> None:
-        stream.codec_context.thread_type = ThreadType.AUTO
-        stream.codec_context.thread_count = min(os.cpu_count() or 1, MAX_DECODER_THREADS)
-        if not self._live:
-            for other in stream.container.streams:
-                if other is not stream and not (self.info.lane and other in self.info.lane.inputs):
-                    other.discard = Discard.all
 
     def _decide(self, first: av.VideoFrame) -> Layout:
         layout = layout_of(first, self._stream.codec_context.name)
@@ -169,13 +155,13 @@ class MediaReader:
     def settle(self) -> None:
         """Read on for the sound of the pictures already given, for less than a second."""
         lane, end = self.info.lane, self._times.end
-        if lane is None or end is None or self._reached_end:
+        if lane is None or end is None or self._decoding.reached_end:
             return
         until_s, give_up = float(end * self._times.time_base), time.monotonic() + _SETTLE_S
         with self._reading, suppress(av.error.FFmpegError):
             while self._container is not None and lane.lags(until_s):
                 late = time.monotonic() > give_up or self._context.aborting
-                if late or next(self._packets, None) is None:
+                if late or self._decoding.next_packet() is None:
                     return
 
     def frames(self) -> Iterator[Frame]:
@@ -199,38 +185,7 @@ class MediaReader:
         with self._reading:
             if self._container is None or self._context.stopping:
                 return None
-            return next(self._pictures, None)
-
-    def _demuxed(self, container: InputContainer) -> Iterator[Packet]:
-        lane = self.info.lane
-        if lane is None:
-            return container.demux(self._stream)
-        return lane.sort_out(container.demux([self._stream, *lane.inputs]), self._stream.index)
-
-    def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Decode to the end, whatever the container's frame count says."""
-        try:
-            for packet in self._packets:
-                if packet.is_corrupt:
-                    self._damaged += 1
-                yield from self._pictures_of(packet)
-            self._reached_end = True
-        except av.error.FFmpegError as exc:
-            yield from self._pictures_of(None)
-            if self._live and isinstance(exc, av.error.ExitError):
-                patience_s = _media.NETWORK_TIMEOUT_S[1]
-                text = f"{self.name} has sent nothing for {patience_s:g} s"
-                raise DeviceError(text) from None
-            self._broken = reason_of(exc)
-
-    def _pictures_of(self, packet: Packet | None) -> list[av.VideoFrame]:
-        try:
-            return self._stream.decode(packet)
-        except av.error.EOFError:
-            return []
-        except av.error.FFmpegError:
-            self._damaged += 1
-            return []
+            return self._decoding.next_picture()
 
     def _frame(self, picture: av.VideoFrame, seq: int) -> Frame:
         """Wrap `picture`; on the usual path nothing is copied."""
@@ -267,20 +222,21 @@ class MediaReader:
 
     def _conclude(self, count: int) -> None:
         """Tell what was repaired, and whether the file is cut off."""
-        self.info.complete = self._reached_end
+        decoding = self._decoding
+        self.info.complete = decoding.reached_end
         if self._times.repaired:
             self._context.tag("repaired_pts", self._times.repaired)
             self._context.warn(f"{self.name}: {self._times.repaired} timestamps were repaired")
-        if self._broken:
-            self._context.warn(f"{self.name} ends early: {self._broken}")
-        if self._damaged:
+        if decoding.broken:
+            self._context.warn(f"{self.name} ends early: {decoding.broken}")
+        if decoding.damaged:
             self._context.warn(
-                f"{self.name}: damaged in {self._damaged} places, {count} frames kept"
+                f"{self.name}: damaged in {decoding.damaged} places, {count} frames kept"
             )
         missing_s = self._missing_s()
         if missing_s:
             self._context.warn(f"{self.name} is cut off: {missing_s:.1f} s are missing at its end")
-        if self._damaged or self._broken or missing_s:
+        if decoding.damaged or decoding.broken or missing_s:
             self._context.tag("truncated", True)
 
     def _missing_s(self) -> float:

@@ -6,12 +6,11 @@ import ctypes
 from typing import TYPE_CHECKING, Any
 
 from ..pipeline.errors import DeviceError
-from ._range import limited_range
 from ._screens import load, screen_available
+from ._sdl_texture import Texture, check
 from ._x11_loss import XServer
 
 if TYPE_CHECKING:
-    from ..pipeline.caps import Caps
     from ..pipeline.frame import U8, Frame
 
 _KEYS = {
@@ -40,9 +39,7 @@ class Display:
         self._sdl = load()
         self._window: Any = None
         self._renderer: Any = None
-        self._texture: Any = None
-        self._texture_key: tuple[str | int, ...] | None = None
-        self._overlay: Any = None
+        self._texture, self._overlay = Texture(self._sdl), Texture(self._sdl)
         self._picture = size
         self._fullscreen = fullscreen
         self._open_video()
@@ -65,7 +62,7 @@ class Display:
         sdl.SDL_SetHint(sdl.SDL_HINT_RENDER_SCALE_QUALITY, b"linear")
         sdl.SDL_SetHint(sdl.SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, b"0")
         sdl.SDL_SetHint(sdl.SDL_HINT_VIDEODRIVER, driver.encode())
-        self._check(sdl.SDL_InitSubSystem(sdl.SDL_INIT_VIDEO) == 0)
+        check(sdl, sdl.SDL_InitSubSystem(sdl.SDL_INIT_VIDEO) == 0)
         self._is_open = True
 
     def _open_window(self, title: str) -> None:
@@ -76,11 +73,12 @@ class Display:
         centre = sdl.SDL_WINDOWPOS_CENTERED
         width, height = self._fitted()
         self._window = sdl.SDL_CreateWindow(title.encode(), centre, centre, width, height, flags)
-        self._check(self._window)
+        check(sdl, self._window)
         self._server = XServer(sdl, self._window)
         # No vsync: presenting would block the main thread, for ever where a desktop hides us.
         self._renderer = sdl.SDL_CreateRenderer(self._window, -1, 0)
-        self._check(self._renderer)
+        check(sdl, self._renderer)
+        self._texture.renderer = self._overlay.renderer = self._renderer
         self._paint(mirror=False)
 
     def _fitted(self) -> tuple[int, int]:
@@ -95,9 +93,9 @@ class Display:
     def close(self) -> None:
         """Close the window and SDL's video; harmless when repeated."""
         sdl = self._sdl
+        self._overlay.close()
+        self._texture.close()
         for name, destroy in (
-            ("_overlay", sdl.SDL_DestroyTexture),
-            ("_texture", sdl.SDL_DestroyTexture),
             ("_renderer", sdl.SDL_DestroyRenderer),
             ("_window", sdl.SDL_DestroyWindow),
         ):
@@ -116,7 +114,9 @@ class Display:
         if self._lost or not self._server.is_gone:
             return False
         self._lost, self._is_open = True, False
-        self._overlay = self._texture = self._renderer = self._window = None
+        self._overlay.forget()
+        self._texture.forget()
+        self._renderer = self._window = None
         return True
 
     def actions(self) -> list[str]:
@@ -153,70 +153,19 @@ class Display:
         if self._lost or self._server.is_gone:
             return
         if frame is not None:
-            self._upload(frame)
+            caps = frame.caps
+            self._picture = round(caps.width * caps.sample_aspect), caps.height
+            self._texture.show_frame(frame)
         self._paint(mirror=mirror, overlay=overlay)
-
-    def _upload(self, frame: Frame) -> None:
-        sdl, caps = self._sdl, frame.caps
-        self._picture = round(caps.width * caps.sample_aspect), caps.height
-        self._ensure_texture(caps)
-        planes = [plane if plane[0].flags.c_contiguous else plane.copy() for plane in frame.planes]
-        if caps.color_range == "full" and caps.matrix == "bt709" and planes[0].ndim == 2:
-            planes = limited_range(planes)
-        layout = [value for plane in planes for value in (_address(plane), plane.strides[0])]
-        update = {
-            "yuv420p": sdl.SDL_UpdateYUVTexture,
-            "nv12": sdl.SDL_UpdateNVTexture,
-        }.get(caps.pixel_format, sdl.SDL_UpdateTexture)
-        self._check(update(self._texture, None, *layout) == 0)
-
-    def _ensure_texture(self, caps: Caps) -> None:
-        sdl = self._sdl
-        key = (caps.pixel_format, caps.width, caps.height, caps.matrix, caps.color_range)
-        if key == self._texture_key:
-            return
-        if self._texture:
-            sdl.SDL_DestroyTexture(self._texture)
-        # SDL's renderers read the matrix when a texture is made, or when it is filled: set it for
-        # both (a second window of another matrix is the one case that gets it wrong).
-        self._set_matrix(caps.matrix, caps.color_range)
-        code = {
-            "yuv420p": sdl.SDL_PIXELFORMAT_IYUV,
-            "nv12": sdl.SDL_PIXELFORMAT_NV12,
-            "bgr24": sdl.SDL_PIXELFORMAT_BGR24,
-            "bgra": sdl.SDL_PIXELFORMAT_BGRA32,
-        }[caps.pixel_format]
-        self._texture, self._texture_key = self._new_texture(code, caps.width, caps.height), key
-        if caps.pixel_format == "bgra":
-            sdl.SDL_SetTextureBlendMode(self._texture, sdl.SDL_BLENDMODE_BLEND)
-
-    def _new_texture(self, code: int, width: int, height: int) -> Any:
-        sdl = self._sdl
-        texture = sdl.SDL_CreateTexture(
-            self._renderer, code, sdl.SDL_TEXTUREACCESS_STREAMING, width, height
-        )
-        self._check(texture)
-        return texture
-
-    def _set_matrix(self, matrix: str, color_range: str) -> None:
-        """Tell SDL how to read YUV; full range it knows for bt601 alone, so `_upload` helps."""
-        sdl = self._sdl
-        if matrix == "bt709":
-            mode = sdl.surface.SDL_YUV_CONVERSION_BT709
-        elif color_range == "full":
-            mode = sdl.surface.SDL_YUV_CONVERSION_JPEG
-        else:
-            mode = sdl.surface.SDL_YUV_CONVERSION_BT601
-        sdl.SDL_SetYUVConversionMode(mode)
 
     def _paint(self, *, mirror: bool, overlay: U8 | None = None) -> None:
         sdl, renderer = self._sdl, self._renderer
         sdl.SDL_SetRenderDrawColor(renderer, 0, 0, 0, 255)
         sdl.SDL_RenderClear(renderer)
-        if self._texture:
+        if self._texture.handle:
             flip = sdl.SDL_FLIP_HORIZONTAL if mirror else sdl.SDL_FLIP_NONE
             area = ctypes.byref(self._letterbox())
-            sdl.SDL_RenderCopyEx(renderer, self._texture, None, area, 0.0, None, flip)
+            sdl.SDL_RenderCopyEx(renderer, self._texture.handle, None, area, 0.0, None, flip)
         if overlay is not None:
             self._paint_overlay(overlay)
         sdl.SDL_RenderPresent(renderer)
@@ -237,21 +186,8 @@ class Display:
         )
         return width.value, height.value
 
-    def _paint_overlay(self, overlay: U8) -> None:
-        sdl, (height, width) = self._sdl, overlay.shape[:2]
-        if self._overlay:
-            sdl.SDL_DestroyTexture(self._overlay)
-        self._overlay = self._new_texture(sdl.SDL_PIXELFORMAT_BGRA32, width, height)
-        sdl.SDL_SetTextureBlendMode(self._overlay, sdl.SDL_BLENDMODE_BLEND)
-        sdl.SDL_UpdateTexture(self._overlay, None, _address(overlay), overlay.strides[0])
+    def _paint_overlay(self, image: U8) -> None:
+        sdl, (height, width) = self._sdl, image.shape[:2]
+        self._overlay.show_image(image)
         area = sdl.SDL_Rect(0, 0, width, height)
-        sdl.SDL_RenderCopy(self._renderer, self._overlay, None, ctypes.byref(area))
-
-    def _check(self, ok: Any) -> None:
-        if not ok:
-            text = self._sdl.SDL_GetError().decode(errors="replace") or "unknown error"
-            raise DeviceError(f"the window failed: {text}")
-
-
-def _address(plane: U8) -> Any:
-    return ctypes.cast(plane.ctypes.data, ctypes.POINTER(ctypes.c_ubyte))
+        sdl.SDL_RenderCopy(self._renderer, self._overlay.handle, None, ctypes.byref(area))
