@@ -67,9 +67,10 @@ _MIN_AREA = 0.3  # of a frontal face; beyond about 70 degrees the far side is no
 def head_pose(landmarks_px: NDArray[np.floating]) -> tuple[Pose, F64]:
     """Estimate the rotation of a head from its points (68, 2), x before y.
 
-    Returns the pose (degrees; yaw turns first, then pitch, then roll; good to a few degrees, as
-    the person's own face differs from the mean face) and the points turned frontal and upright
-    (68, 2) in units of the outer eye corners' distance, the mean face's depth assumed.
+    Returns the pose (degrees, signs as `Pose` has them; yaw turns first, then pitch, then roll;
+    good to a few degrees, as the person's own face differs from the mean face) and the points
+    turned frontal and upright (68, 2) in units of the outer eye corners' distance, the mean face's
+    depth assumed.
     """
     scale, (a, b, c), (d, e, f) = _scaled_rotation((_SOLVER @ landmarks_px).T.tolist())
     turned = (b * f - c * e, c * d - a * f, a * e - b * d)  # third row of the rotation

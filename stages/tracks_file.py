@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class TracksFile(stage.Sink):
     """Write faces to `path`, one JSON object per frame, and beside it what they belong to.
 
+    In the first frame after a cut or a loss, `discontinuity` is true; elsewhere it is left out.
     `path` is called `NAME.part.EXT` until it is whole; `path`.meta.json holds the source's hash,
     the size of the picture, the settings and the hashes of the networks. The path - is standard
     output, without that second file.
