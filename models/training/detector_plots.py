@@ -87,7 +87,7 @@ def contact_sheet(
     misses, alarms = mistakes(pictures, score)
     above = sum(alarm.score >= score for alarm in alarms)
     chosen = (
-        (f"missed at score {score:.2f}: {len(misses)}", misses),
+        (f"missed at score {score:.2f}: {len(misses)}; true boxes green, found ones red", misses),
         (f"false alarms, the highest first: {above} at that score", alarms),
     )
     parts = [

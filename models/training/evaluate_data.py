@@ -139,8 +139,7 @@ def _annotations(where: Path) -> dict[str, list[Path]]:
 
 def _likely_csv(path: Path) -> bool:
     """Tell key points from another table by their number, unless the name says so."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        columns = file.readline().count(",")
+    columns = _beginning(path).partition("\n")[0].count(",")
     return "keypoint" in path.name or columns >= MANY_COLUMNS
 
 
@@ -148,8 +147,15 @@ def _likely_txt(path: Path) -> bool:
     """Tell an annotation from a note: by its place, its name or its first lines."""
     if path.parent.name == "annotation" or path.stem.isdigit():
         return True
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return _PAIR.search(file.read(2000)) is not None
+    return _PAIR.search(_beginning(path)) is not None
+
+
+def _beginning(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(2000)
+    except OSError as error:
+        raise AnnotationError(f"{path}: {error.strerror}") from error
 
 
 _LIKELY = {"csv": _likely_csv, "txt": _likely_txt}

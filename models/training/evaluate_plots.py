@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..crops import Crop, transform_points
 from .landmark_formats import read_bgr
-from .sheets import FONT, FOUND_BGR, TRUTH_BGR, WHITE, label, write_sheet
+from .sheets import FOUND_BGR, TRUTH_BGR, label, write_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +50,11 @@ def contact_sheet(
 ) -> None:
     """Draw the best faces, then the worst: truth in green, what was found in red."""
     order = np.argsort(errors, kind="stable")
-    count = min(COLUMNS * ROWS, len(order))
+    count = min(COLUMNS * ROWS, (len(order) + 1) // 2)
     chosen = [*order[:count], *order[::-1][:count]]
     tiles = [_tile(faces[i], found[i], float(errors[i])) for i in chosen]
-    parts = (("best", tiles[:count]), ("worst", tiles[count:]))
+    best = f"best {count} of {len(order)}: true points green, found ones red"
+    parts = ((best, tiles[:count]), (f"worst {count}", tiles[count:]))
     write_sheet(parts, TILE, COLUMNS, path)
 
 
@@ -70,5 +71,5 @@ def _tile(face: AnnotatedFace, found: F32, error: float) -> U8:
             cv2.circle(tile, centre, 22, colour, -1, cv2.LINE_AA, shift=4)
     text = f"{100 * error:.2f} %" if np.isfinite(found).all() else "not found"
     label(tile, text, (6, 18), 0.5)
-    cv2.putText(tile, face.name[-34:], (6, TILE - 8), FONT, 0.34, WHITE, 1)
+    label(tile, face.name[-34:], (6, TILE - 8), 0.34)
     return tile

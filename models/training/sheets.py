@@ -34,6 +34,9 @@ def write_sheet(
 
 
 def label(tile: U8, text: str, at: tuple[int, int], size: float) -> None:
-    """Write `text` into a tile, white with a dark rim."""
-    for colour, width in (((0, 0, 0), 3), (WHITE, 1)):
-        cv2.putText(tile, text, at, FONT, size, colour, width, cv2.LINE_AA)
+    """Write `text` into a tile, white on a darkened ground, its base line's left end at `at`."""
+    (width, height), below = cv2.getTextSize(text, FONT, size, 1)
+    x, y = at
+    ground = tile[max(y - height - 3, 0) : y + below, max(x - 4, 0) : x + width + 4]
+    ground //= 3
+    cv2.putText(tile, text, at, FONT, size, WHITE, 1, cv2.LINE_AA)

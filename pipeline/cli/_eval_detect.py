@@ -77,7 +77,17 @@ def detect(
     if out is not None:
         _write(out, pictures, images, detector.default_score, result)
         console.say(f"wrote {', '.join(str(out / name) for name in _FILES)}")
-    console.result("\n".join(f"{key}: {value}" for key, value in figures.items()), result)
+    console.result(_text(figures), result)
+
+
+def _text(figures: dict[str, Any]) -> str:
+    """Return a line for each figure; those of sizes, in px, stand below their name."""
+    lines = []
+    for key, value in figures.items():
+        rows = value if isinstance(value, dict) else {"": value}
+        lines += [f"{key}:"] if rows is value else []
+        lines += [f"  {name} px: {row}" if name else f"{key}: {row}" for name, row in rows.items()]
+    return "\n".join(lines)
 
 
 def _write(
