@@ -7,17 +7,18 @@ import logging
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...pipeline.errors import WeightsError
 from .detector_loss import detector_loss
 from .detector_net import DetectorNet, grid
 from .detector_teach import LABELS, taught_loss
 from .detector_watch import CHECKS, Watch
-from .recipe_checkpoint import save
+from .recipe_checkpoint import read_checkpoint, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,15 +100,18 @@ class Trainer:
         save(self.path, state)
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint (weights and tensors only)."""
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        if "optimiser" in state:
-            self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.spent = int(state["step"]), float(state["spent"])
-        if "watch" in state:
-            self.watch.load(state["watch"])
+        """Continue from a checkpoint; WeightsError names one that cannot be used."""
+        state = read_checkpoint(path)
+        try:
+            self.net.load_state_dict(state["net"])
+            self.average.load_state_dict(state["average"])
+            if "optimiser" in state:
+                self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.spent = int(state["step"]), float(state["spent"])
+            if "watch" in state:
+                self.watch.load(state["watch"])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise WeightsError(f"{path} is no checkpoint of the detector") from error
 
     @property
     def done(self) -> float:

@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from ...pipeline.errors import ConfigError, ModelError, WeightsError
-from ..crops import SIDE_PER_EXTENT
 from . import detector_export, export_int8, landmark_export
 from .landmark_formats import SCHEMES
 from .landmark_network import COARSE_HEAD, net_of
@@ -174,7 +173,7 @@ def check_parity(net: nn.Module, data: bytes) -> None:
 
 def recipe_spec(net: TransferNet, name: str, data: bytes) -> dict[str, Any]:
     """Describe an exported recipe."""
-    size = net.recipe.size
+    note = "float32 (N, 3, S, S); mean and deviation are applied inside the graph"
     return {
         "name": name,
         "recipe": net.recipe.name,
@@ -182,20 +181,7 @@ def recipe_spec(net: TransferNet, name: str, data: bytes) -> dict[str, Any]:
         "points": net.recipe.points,
         "sha256": hashlib.sha256(data).hexdigest(),
         "licence": "that of the encoder's checkpoint and of the data it was trained on",
-        "input": {
-            "name": "rgb",
-            "size": size,
-            "channels": 3,
-            "order": "rgb",
-            "range": [0, 255],
-            "mean": 0.0,
-            "std": 1.0,
-            "note": "float32 (N, 3, S, S); mean and deviation are applied inside the graph",
-        },
-        "outputs": {"landmarks": "(N, K, 2) x, y in crop px, pixel centres at whole numbers"},
-        "crop": {
-            "side_per_extent": SIDE_PER_EXTENT,
-            "upright": "eye line",
-            "border": "replicate",
-        },
+        "input": landmark_export.input_spec("rgb", net.recipe.size, 3, note),
+        "outputs": {"landmarks": landmark_export.POINTS_OUT},
+        "crop": landmark_export.CROP,
     }

@@ -23,6 +23,8 @@ NAMES = {"ibug68": "landmarks68", "helen194": "landmarks194"}
 OUTPUTS = ("landmarks", "presence", "visibility")
 HALF_VISIBLE = 0.08
 PARITY_PX = 0.01
+POINTS_OUT = "(N, K, 2) x, y in crop px, pixel centres at whole numbers"
+CROP = {"side_per_extent": SIDE_PER_EXTENT, "upright": "eye line", "border": "replicate"}
 
 
 class ExportNet(nn.Module):
@@ -139,23 +141,20 @@ def spec(scheme: str, size: int, data: bytes) -> dict[str, Any]:
         "points": SCHEMES[scheme],
         "sha256": hashlib.sha256(data).hexdigest(),
         "licence": "see MODEL-LICENSE: trained on research data sets, listed in the card",
-        "input": {
-            "name": "luma",
-            "size": size,
-            "channels": 1,
-            "range": [0, 255],
-            "mean": 0.0,
-            "std": 1.0,
-            "note": "float32 (N, 1, S, S); each crop is standardised inside the graph",
-        },
+        "input": input_spec(
+            "luma", size, 1, "float32 (N, 1, S, S); each crop is standardised inside the graph"
+        ),
         "outputs": {
-            "landmarks": "(N, K, 2) x, y in crop px, pixel centres at whole numbers",
+            "landmarks": POINTS_OUT,
             "presence": "(N,) probability that the crop holds a face",
             "visibility": "(N, K) 0..1, low where the network expects a large error",
         },
-        "crop": {
-            "side_per_extent": SIDE_PER_EXTENT,
-            "upright": "eye line",
-            "border": "replicate",
-        },
+        "crop": CROP,
     }
+
+
+def input_spec(name: str, size: int, channels: int, note: str) -> dict[str, Any]:
+    """Describe an input of 0..255 values; three channels are RGB."""
+    order = {"order": "rgb"} if channels == 3 else {}
+    values = {"range": [0, 255], "mean": 0.0, "std": 1.0}
+    return {"name": name, "size": size, "channels": channels, **order, **values, "note": note}

@@ -59,13 +59,13 @@ class Run:
         state = load_checkpoint(path)
         try:
             self.net.load_state_dict(state["net"])
-        except RuntimeError as error:
+            self.average = dict(state["average"])
+            if "optimiser" in state:
+                self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.trained_s = int(state["step"]), float(state["trained_s"])
+            self.best, self.idle = float(state.get("best", math.inf)), int(state.get("idle", 0))
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise WeightsError(f"{path} is of another network than this run trains") from error
-        self.average = state["average"]
-        if "optimiser" in state:
-            self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.trained_s = state["step"], state["trained_s"]
-        self.best, self.idle = state.get("best", math.inf), state.get("idle", 0)
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""

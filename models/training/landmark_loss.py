@@ -75,31 +75,19 @@ class HeatMapLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, truth: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss and the distances; the gradient is made at once and kept."""
-        _, _, height, width = logits.shape
         maps = logits.float()
+        height, width = maps.shape[2:]
         cell = (truth - (STRIDE - 1) / 2) / STRIDE
-        across, down = _bump(cell[..., 0], width), _bump(cell[..., 1], height)
-        agreement = ((down[:, :, None, :] @ maps)[:, :, 0] * across).sum(dim=2)
-        flat = maps.flatten(2)
-        top = flat.amax(dim=2, keepdim=True)
-        chance = (flat - top).exp_()
-        total = chance.sum(dim=2, keepdim=True)
-        chance = chance.div_(total).view_as(maps)
-        xs, ys = chance.sum(dim=2), chance.sum(dim=3)
-        grid_x, grid_y = _centres(width), _centres(height)
-        found = torch.stack((xs @ grid_x, ys @ grid_y), dim=2)
+        target = _bump(cell[..., 0], width), _bump(cell[..., 1], height)
+        agreement = ((target[1][:, :, None, :] @ maps)[:, :, 0] * target[0]).sum(dim=2)
+        chance, volume = _chances(maps)
+        found = torch.stack(
+            (chance.sum(dim=2) @ _centres(width), chance.sum(dim=3) @ _centres(height)), dim=2
+        )
         miss = found - truth
-        heat = top[..., 0] + total[..., 0].log() - agreement
         away, slope = rounded_distance(miss)
-        loss = ((away + HEAT_WEIGHT * heat) * share).sum()
-        slope = slope * share[..., None]
-        right = slope[..., :1] * (grid_x - found[..., :1]) + HEAT_WEIGHT * share[..., None]
-        below = slope[..., 1:] * (grid_y - found[..., 1:])
-        one_x, one_y = torch.ones_like(right), torch.ones_like(below)
-        factor = torch.stack((one_y, below), 3) @ torch.stack((right, one_x), 2)
-        target = (down * (-HEAT_WEIGHT * share[..., None])).flatten(0, 1)[:, :, None]
-        flow = chance.mul_(factor).flatten(0, 1)
-        grad = torch.baddbmm(flow, target, across.flatten(0, 1)[:, None]).view_as(maps)
+        loss = ((away + HEAT_WEIGHT * (volume - agreement)) * share).sum()
+        grad = _gradient(chance, found, slope * share[..., None], share[..., None], target)
         ctx.save_for_backward(grad.to(logits.dtype))
         distance = miss.norm(dim=2)
         ctx.mark_non_differentiable(distance)
@@ -110,6 +98,33 @@ class HeatMapLoss(torch.autograd.Function):
         """Scale the gradient kept by `forward`."""
         (kept,) = ctx.saved_tensors
         return kept.mul_(grad.to(kept.dtype)), None, None
+
+
+def _chances(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the softmax of each map (N, K, H, W) and its log-sum-exp (N, K)."""
+    flat = maps.flatten(2)
+    top = flat.amax(dim=2, keepdim=True)
+    chance = (flat - top).exp_()
+    total = chance.sum(dim=2, keepdim=True)
+    return chance.div_(total).view_as(maps), top[..., 0] + total[..., 0].log()
+
+
+def _gradient(
+    chance: Tensor, found: Tensor, slope: Tensor, share: Tensor, target: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Return the gradient by the logits as `HeatMapLoss` gives it; overwrites `chance`.
+
+    `slope` (N, K, 2) and `share` (N, K, 1) hold the share; `target` is T's columns and rows.
+    """
+    across, down = target
+    height, width = chance.shape[2:]
+    right = slope[..., :1] * (_centres(width) - found[..., :1]) + HEAT_WEIGHT * share
+    below = slope[..., 1:] * (_centres(height) - found[..., 1:])
+    one_x, one_y = torch.ones_like(right), torch.ones_like(below)
+    factor = torch.stack((one_y, below), 3) @ torch.stack((right, one_x), 2)
+    less = (down * (-HEAT_WEIGHT * share)).flatten(0, 1)[:, :, None]
+    flow = chance.mul_(factor).flatten(0, 1)
+    return torch.baddbmm(flow, less, across.flatten(0, 1)[:, None]).view_as(factor)
 
 
 def rounded_distance(miss: Tensor) -> tuple[Tensor, Tensor]:

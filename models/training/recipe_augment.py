@@ -36,30 +36,39 @@ def vary(
     wide: U8, points: F32, size: int, flip: NDArray[np.intp], rng: np.random.Generator
 ) -> tuple[U8, F32]:
     """Draw a crop (size, size, 3) from a wide one and its points (K, 2); `flip` mirrors them."""
-    usual = _around(points, 1.0)
+    crop = _drawn(_around(points, 1.0), rng)
+    matrix = crop.to_crop(size)
+    rgb, found = _sample(wide, matrix, crop.side, size), transform_points(matrix, points)
+    if rng.random() < MIRRORED:
+        rgb = rgb[:, ::-1]
+        found = (found * np.array((-1, 1), np.float32) + np.array((size - 1, 0), np.float32))[flip]
+    return _spoil(np.ascontiguousarray(rgb), rng), found
+
+
+def _drawn(usual: Crop, rng: np.random.Generator) -> Crop:
+    """Shift, scale and turn a crop at random."""
     shift = rng.uniform(-SHIFT, SHIFT, 2) * usual.side / SIDE_PER_EXTENT
-    crop = Crop(
+    return Crop(
         usual.centre_x + shift[0],
         usual.centre_y + shift[1],
         usual.side * rng.uniform(*SCALE),
         float(np.radians(rng.uniform(-TURN_DEG, TURN_DEG))),
     )
-    matrix, picture = crop.to_crop(size), wide
-    while crop.side * picture.shape[0] / len(wide) > 1.5 * size:  # sampling alone would alias
+
+
+def _sample(wide: U8, matrix: NDArray[np.float64], side: float, size: int) -> U8:
+    """Return the crop (size, size, 3) that `matrix` cuts, `side` px wide in the picture."""
+    picture = wide
+    while side * picture.shape[0] / len(wide) > 1.5 * size:  # sampling alone would alias
         half = picture.shape[0] // 2
         picture = np.asarray(cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA))
     scale = len(wide) / picture.shape[0]
     moved = matrix.copy()
     moved[:, 2] += matrix[:, :2] @ np.full(2, (scale - 1) / 2)
     moved[:, :2] *= scale
-    rgb = cv2.warpAffine(
-        picture, moved, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    found = transform_points(matrix, points)
-    if rng.random() < MIRRORED:
-        rgb = rgb[:, ::-1]
-        found = (found * np.array((-1, 1), np.float32) + np.array((size - 1, 0), np.float32))[flip]
-    return _spoil(np.ascontiguousarray(rgb), rng), found
+    flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
+    rgb = cv2.warpAffine(picture, moved, (size, size), flags=flags, borderMode=border)
+    return np.asarray(rgb, np.uint8)
 
 
 def _spoil(rgb: U8, rng: np.random.Generator) -> U8:

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import torch
@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 SMOKE_FACES, SMOKE_STEPS, SMOKE_EPOCHS = 8, 4, 3
 # What each recipe's own encoder learns from: points and layout.
 OTHERS = {"facenet194": ((68, "csv"),), "resnet68": ((194, "txt"), (68, "pts"))}
+
+
+class Saves(Protocol):
+    """A training that can be continued."""
+
+    def save(self) -> None:
+        """Keep all that continuing needs."""
 
 
 class RecipeRun:
@@ -118,7 +125,7 @@ class RecipeRun:
             training.resume()
         seconds = self.settings.minutes * 60 * self.plan.pretraining_share
         steps = SMOKE_STEPS if self.settings.smoke else None
-        with _saved_when_interrupted(training):
+        with saved_when_interrupted(training):
             self.say(training.run(seconds, steps, self.progress, self.say))
         with torch.inference_mode():
             training.level()
@@ -146,7 +153,7 @@ class RecipeRun:
         if training.path.is_file():
             training.resume()
         epochs = SMOKE_EPOCHS if self.settings.smoke else self.plan.epochs
-        with _saved_when_interrupted(training):
+        with saved_when_interrupted(training):
             outcome = training.run(self._seconds(), epochs, self.progress)
         figures = asdict(summarise(end_errors(net, *held_out)))
         self.say(f"{name}: {outcome}, held-out error {figures['nme_interocular']:.4f}")
@@ -195,7 +202,8 @@ class RecipeRun:
 
 
 @contextlib.contextmanager
-def _saved_when_interrupted(training: Pretraining | EndTraining) -> Iterator[None]:
+def saved_when_interrupted(training: Saves) -> Iterator[None]:
+    """Let a training that is interrupted keep its state."""
     try:
         yield
     except KeyboardInterrupt:

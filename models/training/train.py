@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from ...pipeline.errors import ConfigError, WeightsError
+from ...pipeline.errors import ConfigError
 from . import (
     detector_data,
     detector_mine,
@@ -132,11 +132,8 @@ def _landmarks(
     training.show = progress
     if options.resume and checkpoint.exists():
         training.resume(checkpoint)
-    try:
+    with recipe_train.saved_when_interrupted(training):
         training.train(say)
-    except KeyboardInterrupt:
-        training.save()
-        raise
     return {"checkpoint": str(checkpoint)}
 
 
@@ -158,34 +155,28 @@ def _detector(
     checkpoint = options.out / "checkpoint.pt"
     _refuse(checkpoint, options)
     teachers = Teachers.read(options.teachers) if options.teachers else None
-    samples = _detector_samples(options)
-    kept = options.cache or options.out
-    for folder in (options.out, kept):
-        folder.mkdir(parents=True, exist_ok=True)
-    detector_mine.weigh(samples, kept / "mined.json", say)
-    samples, watched = set_apart(samples)
+    samples, watched = set_apart(_detector_samples(options, say))
     say(f"{len(samples)} pictures to train on")
     step = int(read_checkpoint(checkpoint).get("step", 0)) if checkpoint.exists() else 0
     rng = np.random.default_rng((options.seed, step))  # other pictures after each resume
     training = _WatchedDetector(settings, Augmenter(samples, rng), Watch(watched), teachers)
     training.show = progress
     if checkpoint.exists():
-        try:
-            training.load(checkpoint)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise WeightsError(f"{checkpoint} is no checkpoint of the detector") from error
-    try:
+        training.load(checkpoint)
+    with recipe_train.saved_when_interrupted(training):
         training.run(say)
-    except KeyboardInterrupt:
-        training.save()
-        raise
     return {"checkpoint": str(checkpoint)}
 
 
-def _detector_samples(options: Options) -> list[detector_data.Sample]:
+def _detector_samples(options: Options, say: Callable[[str], None]) -> list[detector_data.Sample]:
+    """Read the pictures to train on and weigh them; the folders are made where there are some."""
     train, _ = detector_data.split(detector_data.load(options.data, few=options.smoke))
     if not train:
         raise AnnotationError(f"{options.data}: no pictures to train on")
+    kept = options.cache or options.out
+    for folder in (options.out, kept):
+        folder.mkdir(parents=True, exist_ok=True)
+    detector_mine.weigh(train, kept / "mined.json", say)
     return train
 
 

@@ -58,21 +58,13 @@ def _facts(console: Output, cards: Any, judge: Any, model: str, data: Path) -> d
     network = load_network(name, None)
     path = _file(model)
     spec = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    faces = _faces(data, points_of(network))
-    rows, worst = [], []
-    regions: dict[str, Any] = {}
-    for label, group in _groups(faces, data):
+    errors = _Errors(judge, network)
+    for label, group in _groups(_faces(data, points_of(network)), data):
         found = {"crop": judge.crop_protocol(network, group)}
         if "coarse" in spec:
             found["crop, no coarse"] = judge.crop_protocol(network, group, coarse=False)
         found["end-to-end"] = end_to_end(group, name, judge, lambda _done: None)
-        for protocol, points in found.items():
-            figures = judge.report(group, points, network.scheme)
-            by_region = figures.pop("regions")
-            regions.setdefault(label, by_region)
-            rows.append({"faces": label, "protocol": protocol, **figures})
-        errors = judge.errors_of(group, found["crop"], network.scheme)
-        worst += [(face.name, float(e)) for face, e in zip(group, errors, strict=True)]
+        errors.add(label, group, found)
         console.say(f"{model}: {len(group)} faces of {label}")
     return {
         "spec": spec,
@@ -81,10 +73,30 @@ def _facts(console: Output, cards: Any, judge: Any, model: str, data: Path) -> d
         "size": cards.size_and_cost(path),
         "coarse": cards.size_and_cost(_file(spec["coarse"])) if "coarse" in spec else None,
         "speed_ms": cards.speed_ms(network),
-        "errors": rows,
-        "regions": regions,
-        "worst": sorted(worst, key=lambda pair: -pair[1])[: cards.WORST],
+        "errors": errors.rows,
+        "regions": errors.regions,
+        "worst": sorted(errors.worst, key=lambda pair: -pair[1])[: cards.WORST],
     }
+
+
+class _Errors:
+    """What a card says of the errors: a row for each set and protocol, regions, and the worst."""
+
+    def __init__(self, judge: Any, network: Any) -> None:
+        self.judge, self.scheme = judge, network.scheme
+        self.rows: list[dict[str, Any]] = []
+        self.regions: dict[str, Any] = {}
+        self.worst: list[tuple[str, float]] = []
+
+    def add(self, label: str, group: list[Any], found: dict[str, Any]) -> None:
+        """Add the faces of one set and the points found by each protocol; crop is the first."""
+        for protocol, points in found.items():
+            figures = self.judge.report(group, points, self.scheme)
+            by_region = figures.pop("regions")
+            self.regions.setdefault(label, by_region)
+            self.rows.append({"faces": label, "protocol": protocol, **figures})
+        errors = self.judge.errors_of(group, found["crop"], self.scheme)
+        self.worst += [(face.name, float(e)) for face, e in zip(group, errors, strict=True)]
 
 
 def _faces(data: Path, points: int) -> list[Any]:

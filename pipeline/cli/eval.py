@@ -63,6 +63,32 @@ def landmarks(
     if out is not None:
         training("evaluate_plots", "matplotlib")  # before the judging, which takes minutes
         refuse_existing([out / name for name in _FILES], overwrite=overwrite)
+    model, network, faces = _subject(data, model, points, images, held_out)
+    judge = training("evaluate_landmarks")
+    with progress_bar(console, "judging", len(faces)) as done:
+        if protocol == "crop":
+            found = judge.crop_protocol(network, faces, progress=done)
+        else:
+            found = end_to_end(faces, model, judge, done)
+    result = {
+        **judge.report(faces, found, network.scheme),
+        "data": str(data),
+        "model": model,
+        "sha256": network.sha256,
+        "points": points_of(network),
+        "protocol": protocol,
+        "held_out_only": held_out,
+    }
+    if out is not None:
+        _write(out, faces, found, judge.errors_of(faces, found, network.scheme), result)
+        console.say(f"wrote {', '.join(str(out / name) for name in _FILES)}")
+    console.result(_text(result), result)
+
+
+def _subject(
+    data: Path, model: str | None, points: str | None, images: Path | None, held_out: bool
+) -> tuple[str, Any, list[Any]]:
+    """Return the model's name, its network and the faces to judge it by."""
     model = NAMES.get(model or "", model)
     wanted = int(points) if points else None
     network = load_network(model, wanted) if model else None
@@ -71,27 +97,7 @@ def landmarks(
     faces = training("evaluate_data").find_faces(data, wanted, images, held_out_only=held_out)
     count = len(faces[0].points_px)
     model = model or SCHEMES[count]
-    network = network or load_network(model, count)
-    judge = training("evaluate_landmarks")
-    with progress_bar(console, "judging", len(faces)) as done:
-        if protocol == "crop":
-            found = judge.crop_protocol(network, faces, progress=done)
-        else:
-            found = end_to_end(faces, model, judge, done)
-    figures = judge.report(faces, found, network.scheme)
-    facts = {
-        "data": str(data),
-        "model": model,
-        "sha256": network.sha256,
-        "points": count,
-        "protocol": protocol,
-        "held_out_only": held_out,
-    }
-    result = {**figures, **facts}
-    if out is not None:
-        _write(out, faces, found, judge.errors_of(faces, found, network.scheme), result)
-        console.say(f"wrote {', '.join(str(out / name) for name in _FILES)}")
-    console.result(_text(result), result)
+    return model, network or load_network(model, count), faces
 
 
 def _write(out: Path, faces: Any, found: Any, errors: Any, result: dict[str, Any]) -> None:

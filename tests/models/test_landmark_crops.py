@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vidfilter.models.crops import Crop
+from vidfilter.models.crops import (
+    Crop,
+    crop_from_box,
+    crop_from_landmarks,
+    follow_crop,
+    transform_points,
+)
 from vidfilter.models.detector import hand_drawn_from_tight
 from vidfilter.models.landmarks import LandmarkModel, cut
 from vidfilter.models.pose import mean_face
+from vidfilter.models.topology import topology
+from vidfilter.stages._testface import random_face_image
 
 SIZE = 64
 
@@ -86,3 +94,38 @@ def test_first_and_next_crop_agree_on_a_face() -> None:
     assert first.angle == pytest.approx(after.angle, abs=0.02)
     assert first.side == pytest.approx(after.side, rel=0.25)
     assert np.hypot(first.centre_x - after.centre_x, first.centre_y - after.centre_y) < 15
+
+
+def test_crop_matrices_undo_each_other() -> None:
+    points = np.random.default_rng(0).uniform(50, 90, (68, 2))
+    scheme = topology("ibug68")
+    for crop in (
+        crop_from_box(np.array([10.0, 20.0, 80.0, 70.0])),
+        crop_from_landmarks(points, scheme.region("eye.left"), scheme.region("eye.right")),
+    ):
+        there = transform_points(crop.to_crop(96), points)
+        assert np.allclose(transform_points(crop.to_picture(96), there), points, atol=1e-3)
+
+
+def test_crop_turns_a_tilted_face_upright() -> None:
+    _, points = random_face_image(np.random.default_rng(5), 200)
+    scheme = topology("ibug68")
+    eyes = scheme.region("eye.left"), scheme.region("eye.right")
+    turn = np.radians(40)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    tilted = points @ rotation.T
+    crop = crop_from_landmarks(tilted, *eyes)
+    upright = transform_points(crop.to_crop(96), tilted)
+    across = upright[eyes[1]].mean(axis=0) - upright[eyes[0]].mean(axis=0)
+    assert abs(across[1]) < 1e-3 < across[0]
+    assert np.ptp(upright, axis=0).max() == pytest.approx(96 / 1.4, abs=0.1)
+
+
+def test_a_followed_crop_ignores_noise_but_not_motion() -> None:
+    still = Crop(100.0, 80.0, 200.0, 3.14)
+    assert follow_crop(still, Crop(101.5, 79.0, 201.0, -3.14)) == still
+    for wanted in (Crop(160.0, 80.0, 200.0, 3.14), Crop(100.0, 80.0, 300.0, 2.0)):
+        crop = follow_crop(still, wanted)
+        assert abs(crop.centre_x - wanted.centre_x) <= 2.0 + 1e-9
+        assert crop.side == pytest.approx(wanted.side, rel=0.011)
+        assert crop.angle == pytest.approx(wanted.angle, abs=0.0126)
