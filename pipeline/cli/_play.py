@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ..builder import walk
 from ..bus import Kind, Message
 from ..errors import ConfigError, MediaError
-from ..outputs import part_path
 from ..runner import Pipeline, State
 from ._output import INTERRUPTED, Output, Terminated, emit
 from ._progress import Progress
+from ._summary import outline, parts, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,19 +115,14 @@ def _relay(message: Message, pipeline: Pipeline, output: Output) -> None:
         case Kind.INFO:
             output.say(f"{message.stage}: {message.text}")
         case Kind.STATE if message.value is State.PLAYING:
-            output.say(_outline(pipeline))
-
-
-def _outline(pipeline: Pipeline) -> str:
-    graph = pipeline.graph()
-    return f"{' > '.join(node.id for node in graph.nodes)}: {graph.links[0].caps}"
+            output.say(outline(pipeline.graph()))
 
 
 # The end
 
 
 def _conclude(pipeline: Pipeline, report: Report, output: Output, wishes: Wishes) -> int:
-    output.say(_summary(pipeline, report))
+    output.say(summary(pipeline, report))
     if output.json:
         emit(report.to_json().rstrip("\n"))
     problems = "; ".join(report.problems())
@@ -140,46 +135,11 @@ def _conclude(pipeline: Pipeline, report: Report, output: Output, wishes: Wishes
     return 0
 
 
-def _summary(pipeline: Pipeline, report: Report) -> str:
-    captured = max((sink.captured for sink in report.sinks), default=0)
-    dropped = sum(sink.dropped_total for sink in report.sinks)
-    rate = captured / report.elapsed_s if report.elapsed_s else 0.0
-    text = f"{captured} frames in {report.elapsed_s:.1f} s ({rate:.1f} fps), {dropped} dropped"
-    if report.stopped:
-        text = f"stopped {'early' if report.stopped == 'drained' else 'at once'}: {text}"
-    outputs = [*_outputs(pipeline), *_parts(pipeline)]
-    return f"{text}; wrote {', '.join(outputs)}" if outputs else text
-
-
-def _paths(pipeline: Pipeline) -> list[Path]:
-    ids = [sink.id for sink in pipeline.report().sinks]
-    paths = [getattr(pipeline.stage(ident).params, "path", None) for ident in ids]
-    return [Path(path) for path in paths if path]
-
-
-def _outputs(pipeline: Pipeline) -> list[str]:
-    return [
-        str(path) for path in _paths(pipeline) if _exists(path) and not _exists(part_path(path))
-    ]
-
-
-def _parts(pipeline: Pipeline) -> list[str]:
-    return [
-        f"{part_path(path)} (incomplete)" for path in _paths(pipeline) if _exists(part_path(path))
-    ]
-
-
-def _exists(path: Path) -> bool:
-    with contextlib.suppress(OSError):  # such as a name that is too long
-        return path.exists()
-    return False
-
-
 def _say_what_is_left(pipeline: Pipeline, output: Output) -> None:
     if pipeline.ended_in_order:
-        output.say(_summary(pipeline, pipeline.report()))
+        output.say(summary(pipeline, pipeline.report()))
         return
-    for text in _parts(pipeline):
+    for text in parts(pipeline):
         output.say(f"kept {text}")
 
 

@@ -64,13 +64,16 @@ class CliFault(Transform):
     Params = FaultParams
     shorthand = "fault"
 
-    def process(self, frame: Frame) -> Frame:
+    def process(self, frame: Frame) -> Frame | None:
         fault = self.params.fault  # type: ignore[attr-defined]
         if frame.seq == 5:
             if fault == "raise":
                 raise ValueError("two\nlines")
             if fault == "stall":
                 time.sleep(1000)
+            if fault == "drop":
+                self.context.drop(frame, "asked to")
+                return None
             if fault == "warn":
                 self.context.warn("\x1b[31mred\nalert")
         return frame

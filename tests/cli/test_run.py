@@ -31,6 +31,17 @@ def test_run_says_what_runs_and_what_came_of_it(folder: Path, vidfilter: Command
     assert (folder / "out.bin").stat().st_size == 20
 
 
+def test_branches_are_told_apart(folder: Path, vidfilter: Command):
+    (folder / "tee.yaml").write_text(
+        "version: 1\nstages:\n- k-source\n- tee:\n"
+        "  - [k-fault: drop, 'null']\n  - [k-file: out.bin]\n"
+    )
+    lines = vidfilter("run", "tee.yaml").err.splitlines()
+    assert "k-source > [k-fault > null | k-file]: yuv420p 16x16 100 fps bt709 limited" in lines
+    (summary,) = [line for line in lines if line.startswith("20 frames in ")]
+    assert summary.endswith(" fps), dropped: 1 by null, 0 by k-file; wrote out.bin")
+
+
 def test_quiet_says_nothing(folder: Path, vidfilter: Command):
     outcome = vidfilter("run", "p.yaml", "-q")
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
