@@ -21,6 +21,7 @@ Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
 Rect = tuple[int, int, int, int]
 Trusted = tuple[float, float, float, float]
+Place = tuple[float, NDArray[np.floating], NDArray[np.float64]]  # scale, and what comes where
 MIN_FACE_PX = 9.0  # smaller faces are shown, but the network may say what it likes about them
 MAX_FACES = 64
 AT_EDGE = 0.12  # share of the pictures placed by a face whose face the edge cuts
@@ -97,15 +98,7 @@ class Augmenter:
         sample = self.samples[index]
         matrix = self._matrix(sample, x1 - x0, y1 - y0)
         trusted = None if sample.complete else self._trusted(sample)
-        # Half-size copies spare the coarse scales aliasing, as shrinking with area means would.
-        halved = float(np.hypot(matrix[0, 0], matrix[1, 0])) < 0.55
-        source, pixels = self.half[index] if halved else sample.luma, matrix.copy()
-        if halved:
-            pixels[:, :2] *= 2
-        if trusted is not None:
-            left, top, right, bottom = (int(v / (2 if halved else 1)) for v in trusted)
-            source = source[top:bottom, left:right]
-            pixels[:, 2] += pixels[:, :2] @ np.array([left, top], float)
+        source, pixels = self._source(index, matrix, trusted)
         empty = sample.kind == "negative"
         out.luma[y0:y1, x0:x1] = cv2.warpAffine(
             source,
@@ -116,6 +109,24 @@ class Augmenter:
             borderMode=cv2.BORDER_REFLECT_101 if empty else cv2.BORDER_TRANSPARENT,
         )
         self._targets(out, sample, matrix, rect, trusted)
+
+    def _source(self, index: int, matrix: Array, trusted: Trusted | None) -> tuple[Image, Array]:
+        """Return the picture to draw from, cut to its trusted part, and the matrix from its px.
+
+        Half-size copies spare the coarse scales aliasing, as shrinking with area means would.
+        """
+        halved = float(np.hypot(matrix[0, 0], matrix[1, 0])) < 0.55
+        source: Image = (
+            np.asarray(self.half[index], np.uint8) if halved else self.samples[index].luma
+        )
+        pixels = matrix.copy()
+        if halved:
+            pixels[:, :2] *= 2
+        if trusted is not None:
+            left, top, right, bottom = (int(v / (2 if halved else 1)) for v in trusted)
+            source = source[top:bottom, left:right]
+            pixels[:, 2] += pixels[:, :2] @ np.array([left, top], float)
+        return source, pixels
 
     def _trusted(self, sample: Sample) -> Trusted:
         """Return the part of a partly annotated picture that surely holds no other face."""
@@ -129,27 +140,41 @@ class Augmenter:
 
     def _matrix(self, sample: Sample, width: int, height: int) -> Array:
         """Draw a similarity (2, 3) from picture px to px of the rectangle."""
+        at_face = len(sample.boxes) and (not sample.complete or self.rng.random() < 0.45)
+        place = self._at_face if at_face else self._anywhere
+        scale, anchor, spot = place(sample, width, height)
+        linear = self._linear(scale)
+        offset = spot - linear @ anchor
+        return np.concatenate([linear, offset[:, None]], 1)
+
+    def _at_face(self, sample: Sample, width: int, height: int) -> Place:
+        """Draw a size and a place for one of the faces, at times half beyond the edge."""
         rng = self.rng
-        h, w = sample.luma.shape
-        if len(sample.boxes) and (not sample.complete or rng.random() < 0.45):
-            box = sample.boxes[int(rng.integers(len(sample.boxes)))]
-            face = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
-            low, high = np.log(11.0), np.log(0.85 * min(width, height))
-            wanted = float(np.exp(rng.uniform(low, max(high, low + 0.1))))
-            scale = min(wanted / face, 2.5)
-            anchor = (box[:2] + box[2:]) / 2
-            room = max(0.0, 0.5 - 0.5 * face * scale / min(width, height))
-            spot = (0.5 + rng.uniform(-room, room, 2)) * [width, height]
-            if rng.random() < AT_EDGE:
-                side, size = int(rng.integers(2)), (width, height)
-                inside = rng.uniform(0.1, 0.4) * face * scale
-                spot[side] = inside if rng.random() < 0.5 else size[side] - inside
-        else:
-            native = 320 / max(h, w) * rng.uniform(0.65, 1.2)
-            fit = max(width, height) / max(h, w)
-            scale = native if rng.random() < 0.6 else fit * rng.uniform(0.8, 1.3)
-            anchor = rng.uniform(0.25, 0.75, 2) * [w, h]
-            spot = np.array([width, height]) * rng.uniform(0.35, 0.65, 2)
+        box = sample.boxes[int(rng.integers(len(sample.boxes)))]
+        face = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
+        low, high = np.log(11.0), np.log(0.85 * min(width, height))
+        wanted = float(np.exp(rng.uniform(low, max(high, low + 0.1))))
+        scale = min(wanted / face, 2.5)
+        room = max(0.0, 0.5 - 0.5 * face * scale / min(width, height))
+        spot = (0.5 + rng.uniform(-room, room, 2)) * [width, height]
+        if rng.random() < AT_EDGE:
+            side, size = int(rng.integers(2)), (width, height)
+            inside = rng.uniform(0.1, 0.4) * face * scale
+            spot[side] = inside if rng.random() < 0.5 else size[side] - inside
+        return scale, (box[:2] + box[2:]) / 2, spot
+
+    def _anywhere(self, sample: Sample, width: int, height: int) -> Place:
+        """Draw a size and a place for the picture."""
+        rng, (h, w) = self.rng, sample.luma.shape
+        native = 320 / max(h, w) * rng.uniform(0.65, 1.2)
+        fit = max(width, height) / max(h, w)
+        scale = native if rng.random() < 0.6 else fit * rng.uniform(0.8, 1.3)
+        anchor = rng.uniform(0.25, 0.75, 2) * [w, h]
+        return scale, anchor, np.array([width, height]) * rng.uniform(0.35, 0.65, 2)
+
+    def _linear(self, scale: float) -> NDArray[np.float64]:
+        """Draw a turn, at times a mirror image, and a little stretch (2, 2)."""
+        rng = self.rng
         angle = np.deg2rad(rng.normal(0, 6) if rng.random() < 0.8 else rng.uniform(-30, 30))
         if rng.random() < 0.3:
             angle = 0.0
@@ -157,8 +182,7 @@ class Augmenter:
         flip = -1.0 if rng.random() < 0.5 else 1.0
         linear = np.array([[c * flip, -s], [s * flip, c]])
         linear[1] *= rng.uniform(0.92, 1.08)
-        offset = spot - linear @ anchor
-        return np.concatenate([linear, offset[:, None]], 1)
+        return linear
 
     def _targets(
         self, out: Canvas, sample: Sample, matrix: Array, rect: Rect, trusted: Trusted | None

@@ -70,10 +70,12 @@ class Sample:
 def read_luma(path: Path, long_side: int = LONG_SIDE) -> tuple[NDArray[np.uint8], float]:
     """Return the picture as luma, shrunk to `long_side`, and the scale applied.
 
-    Raises AnnotationError where there is none.
+    Raises AnnotationError where there is none, or hardly any.
     """
     luma = landmark_formats.read_luma(path)
     scale = long_side / max(luma.shape)
+    if min(luma.shape) * min(scale, 1.0) < 2:
+        raise AnnotationError(f"{path}: {luma.shape[1]} x {luma.shape[0]} px show no face")
     if scale >= 1:
         return luma, 1.0
     small = cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

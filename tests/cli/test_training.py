@@ -132,6 +132,15 @@ def test_data_that_cannot_be_trained_on_is_named(
     assert not out.exists()
 
 
+def test_a_picture_that_is_hardly_one_is_named(tmp_path: Path, vidfilter: Command) -> None:
+    pytest.importorskip("torch")
+    data, out = write_scenes(tmp_path / "data"), tmp_path / "run"
+    (data / "facedet/images/a.png").write_bytes(b"P5 1 1 255 x")
+    done = vidfilter("train", "detector", "--data", str(data), "--out", str(out), "--smoke")
+    assert "a.png: 1 x 1 px show no face" in done.error
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("recipe", ["landmarks", "detector", "resnet68"])
 def test_a_file_in_the_place_of_the_run_is_named(
     recipe: str, tmp_path: Path, vidfilter: Command
@@ -174,3 +183,10 @@ def test_an_option_of_another_recipe_is_refused(
     done = vidfilter("train", recipe, *args)
     assert done.code == 2
     assert f"{option} is of" in done.error
+
+
+def test_a_seed_below_zero_is_refused(tmp_path: Path, vidfilter: Command) -> None:
+    args = ("--data", str(tmp_path), "--out", str(tmp_path / "run"), "--seed", "-1")
+    done = vidfilter("train", "resnet68", *args)
+    assert done.code == 2
+    assert "--seed" in done.error
