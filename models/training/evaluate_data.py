@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from .landmark_formats import (
@@ -113,15 +113,26 @@ class Pictures:
         self._add(self._beside.glob("helen*/**/*"))
 
     def find(self, annotation: Path, name: str) -> Path:
-        """Return the picture called `name`, in the folder most like the annotation's own."""
-        stem = Path(name).stem if Path(name).suffix.lower() in PICTURES else name
+        """Return the picture called `name`, in the folder it names or most like the annotation's.
+
+        Its extension may differ, or be missing.
+        """
+        given = PurePosixPath(name.replace("\\", "/"))
+        stem = given.stem if given.suffix.lower() in PICTURES else given.name
         found = self._known.get(stem)
         if not found:
             raise AnnotationError(
                 f"{annotation}: its picture {name!r} is not there (--images says where else)"
             )
+        folders = given.parts[:-1]
         own = annotation.parent, annotation.stem.partition("_")[0]
-        return min(found, key=lambda path: (path.parent != own[0], path.parent.name != own[1]))
+
+        def unlike(path: Path) -> tuple[bool, ...]:
+            named = not folders or path.parts[-len(folders) - 1 : -1] == folders
+            beside = path.parent == own[0], path.parent.name == own[1]
+            return not named, *(not each for each in beside), path.name != given.name
+
+        return min(found, key=unlike)
 
 
 def _annotations(where: Path) -> dict[str, list[Path]]:

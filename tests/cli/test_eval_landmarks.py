@@ -50,6 +50,20 @@ def test_what_spreadsheets_and_windows_do_to_annotations_is_read(
         assert again["nme_interocular"] == pytest.approx(first["nme_interocular"], abs=1e-4)
 
 
+def test_pictures_of_one_name_are_told_apart_by_folder_and_kind(
+    tmp_path: Path, vidfilter: Command
+) -> None:
+    table = write_csv(tmp_path) / "train_frames_keypoints.csv"
+    first = figures(vidfilter, tmp_path)
+    for number, folder in ((1, "x"), (2, "y")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / "train" / f"f{number}.png").rename(tmp_path / folder / "g.png")
+        cv2.imwrite(str(tmp_path / folder / "g.bmp"), np.zeros((200, 200, 3), np.uint8))
+        table.write_text(table.read_text().replace(f"f{number}.png", f"{folder}/g.png"))
+    again = figures(vidfilter, tmp_path)
+    assert again["nme_interocular"] == pytest.approx(first["nme_interocular"], abs=1e-4)
+
+
 def test_helen_annotation_is_judged_by_194_points(tmp_path: Path, vidfilter: Command) -> None:
     (tmp_path / "annotation").mkdir()
     picture, points = faces(1)[0]
