@@ -60,6 +60,7 @@ def run(options: Options) -> dict[str, Any]:
     state = read_checkpoint(options.checkpoint)
     try:
         data, spec = _convert(state, options)
+        spec |= _trained_on(state)
     except (KeyError, AttributeError, TypeError, RuntimeError, ModelError) as error:
         reason = str(error).strip("\"' ").partition("\n")[0][:160]
         raise WeightsError(f"{options.checkpoint} cannot be exported: {reason}") from error
@@ -74,6 +75,14 @@ def write(out: Path, data: bytes, spec: dict[str, Any]) -> None:
     text = json.dumps(spec, indent=2) + "\n"
     for path, content in ((out, data), (out.with_suffix(".json"), text.encode())):
         write_bytes(path, content)
+
+
+def _trained_on(state: dict[str, Any]) -> dict[str, Any]:
+    """Return how many faces or pictures of which set it learned from, where that is known."""
+    told = state.get("trained_on")
+    if not isinstance(told, dict):
+        return {}
+    return {"trained_on": {str(name): n for name, n in told.items() if isinstance(n, int)}}
 
 
 def _convert(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str, Any]]:

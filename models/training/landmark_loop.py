@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,8 @@ class Run:
         self.folder, self.faces, self.settings = folder, with_inner_points(faces), settings
         self.trust = label_trust(self.faces)
         self.aside = set_aside(faces)
+        shown = np.flatnonzero(~(faces.held_out | self.aside))
+        self.trained_on = dict(Counter(faces.names[row].partition("/")[0] for row in shown))
         torch.manual_seed(settings.seed)
         self.net = channels_last(LandmarkNet(settings.widths, settings.head))
         self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
@@ -79,6 +82,7 @@ class Run:
             "best": self.best,
             "idle": self.idle,
             "shape": self.shape,
+            "trained_on": self.trained_on,
         }
         save(self.folder / "last.pt", state)
 

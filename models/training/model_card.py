@@ -31,9 +31,22 @@ _HEAD = """# Model card: {name}
 
 Input {input}; outputs {outputs}. Crop: {crop}.
 
+**Trained on**: {data}.
+
 **Terms**: {licence}.
 
 """
+# Of the data sets that `train` knows by their folders.
+_TERMS = {
+    "helen68": "research set",
+    "helen194": "research set",
+    "helen194_extra": "research set",
+    "afw68": "research set",
+    "ytf68": "research set",
+    "facedet": "student and community sets, one CC0, others unstated",
+    "negatives": "unstated",
+    "render": "our own test face",
+}
 
 
 def size_and_cost(path: Path) -> dict[str, float]:
@@ -187,5 +200,15 @@ def _words(spec: dict[str, Any]) -> dict[str, str]:
         "input": str(given.get("note", "one crop of a face")),
         "outputs": "; ".join(f"`{name}` {text}" for name, text in outputs.items()) or "`landmarks`",
         "crop": ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in crop.items()),
+        "data": _data(spec.get("trained_on", {})),
         "licence": str(spec.get("licence", "not stated")),
     }
+
+
+def _data(counts: dict[str, int]) -> str:
+    """Name the sets, how much of each was trained on, and their terms."""
+    sets = (
+        f"{name}, {count} pictures or faces ({_TERMS.get(name, 'terms not known')})"
+        for name, count in sorted(counts.items())
+    )
+    return "; ".join(sets) or "data that its file does not name"

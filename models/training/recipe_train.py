@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections import Counter
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,7 @@ class RecipeRun:
         self.plan = RECIPES[settings.recipe]
         self.out = settings.out
         self.results: list[dict[str, Any]] = []
+        self.trained_on: dict[str, int] = {}
 
     def run(self) -> dict[str, Any]:
         """Train an end on each encoder and return the report, also written to `report.json`."""
@@ -68,6 +70,7 @@ class RecipeRun:
         limit = SMOKE_FACES if self.settings.smoke else self.settings.faces
         faces = recipe_data.faces_of(self.settings.data, self.plan.points)
         parts = recipe_data.split(faces, self.settings.seed, limit)
+        self.trained_on = dict(Counter(face.name.partition("/")[0] for face in parts.train))
         self.out.mkdir(parents=True, exist_ok=True)
         note_settings(self.settings)
         self.say(
@@ -190,6 +193,7 @@ class RecipeRun:
             "depth": self.settings.depth,
             "normalised": self.settings.normalised,
             "net": net.state_dict(),
+            "trained_on": self.trained_on,
         }
 
     def _report(self, count: int) -> dict[str, Any]:

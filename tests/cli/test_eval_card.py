@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from giving import Command
 
+from vidfilter.models import landmarks
 from vidfilter.stages._testface import random_face_image
 
 pytest.importorskip("onnx")
@@ -29,11 +30,22 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+def own_copy(folder: Path, trained_on: dict[str, int]) -> Path:
+    """Copy the shipped network, and let its description say what it was trained on."""
+    shipped = Path(landmarks.__file__).parent / "weights/landmarks68.onnx"
+    spec = json.loads(shipped.with_suffix(".json").read_text())
+    path = folder / "own.onnx"
+    path.write_bytes(shipped.read_bytes())
+    path.with_suffix(".json").write_text(json.dumps({**spec, "trained_on": trained_on}))
+    return path
+
+
 def test_a_card_states_what_eval_measures(data: Path, tmp_path: Path, vidfilter: Command) -> None:
-    args = ("landmarks68", "--data", str(data), "--out", str(tmp_path), "--no-steadiness")
+    model = own_copy(tmp_path, {"helen68": 800, "holidays": 7})
+    args = (str(model), "--data", str(data), "--out", str(tmp_path), "--no-steadiness")
     done = vidfilter("eval", "card", *args, "--json")
     assert done.code == 0, done.err
-    facts = json.loads(done.out)["landmarks68"]
+    facts = json.loads(done.out)[str(model)]
     judged = vidfilter("eval", "landmarks", str(data / "mine"), "--json")
     error = json.loads(judged.out)["nme_interocular"]
     crop, alone, whole = facts["errors"]
@@ -41,7 +53,8 @@ def test_a_card_states_what_eval_measures(data: Path, tmp_path: Path, vidfilter:
     assert (alone["protocol"], alone["found"]) == ("crop, no coarse", 2)
     assert (whole["protocol"], whole["found"]) == ("end-to-end", 2)
     assert crop["nme_interocular"] == pytest.approx(error, abs=1e-4)
-    card = (tmp_path / "landmarks68.md").read_text()
+    card = (tmp_path / "own.md").read_text()
+    assert "helen68, 800 pictures or faces (research set); holidays, 7" in card
     assert f"| mine | crop | 2 | 2 | {error:.4f} |" in card
     assert facts["sha256"][:16] in card
     assert 0.1 < facts["size"]["parameters_m"] < 5

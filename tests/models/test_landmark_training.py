@@ -45,6 +45,8 @@ def test_training_stops_resumes_and_exports(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.onnx"
     spec = export.run(export.Options(tmp_path / "last.pt", out, size=64))
     assert json.loads(out.with_suffix(".json").read_text()) == spec
+    shown = 24 - int((faces.held_out | first.aside).sum())
+    assert spec["trained_on"] == {"helen68": shown, "render": 24}
     session = ort.InferenceSession(out)
     luma = np.full((3, 1, 64, 64), 90, dtype=np.float32)
     points, presence, visibility = session.run(None, {spec["input"]["name"]: luma})

@@ -173,6 +173,7 @@ def test_a_short_run_gives_a_network_that_finds_points(tmp_path: Path) -> None:
         run(settings, said.append, lambda _share: None)
     spec = export.run(export.Options(out / "random.pt", tmp_path / "net.onnx"))
     assert spec["input"]["channels"] == 3
+    assert spec["trained_on"] == {"annotation": result["trained_on"]}
     model = LandmarkModel(tmp_path / "net.onnx")
     assert (model.scheme, model.colour, model.tells_presence) == ("helen194", True, False)
     bgr = cv2.imread(str(data / "face0.jpg"))
