@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .whole_files import write_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -30,7 +32,7 @@ def write_sheet(
             row = tiles[start : start + columns]
             blank = np.full((tile_px, tile_px * (columns - len(row)), 3), 40, np.uint8)
             rows.append(np.hstack([*row, blank]))
-    path.write_bytes(cv2.imencode(".png", np.vstack(rows))[1].tobytes())
+    write_bytes(path, cv2.imencode(".png", np.vstack(rows))[1].tobytes())
 
 
 def label(tile: U8, text: str, at: tuple[int, int], size: float) -> None:
