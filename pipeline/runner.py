@@ -125,7 +125,13 @@ class Pipeline:
     # In the background
 
     def start(self) -> Pipeline:
-        """Run in a thread of its own; for pipelines without a window."""
+        """Prepare, and run in a thread of its own; for pipelines without a window."""
+        try:
+            self.prepare()  # its stages may be asked for at once
+        except BaseException as error:
+            self._ending.fail(error)
+            self._ending.shut_down(self._messages.drain)
+            raise
         self._supervisor = threading.Thread(target=self._supervise, name="vidfilter-supervisor")
         self._supervisor.start()
         return self
@@ -138,10 +144,9 @@ class Pipeline:
 
     def frames(self, stage_id: str = "appsink") -> Iterator[Frame]:
         """Start where needed and yield what arrives at an `appsink` stage, then `wait`."""
-        self.prepare()
-        sink = self.stage(stage_id)
         if self._supervisor is None:
             self.start()
+        sink = self.stage(stage_id)
         complete = False
         try:
             yield from sink.pull()

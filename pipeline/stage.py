@@ -101,6 +101,8 @@ class Stage(ABC):  # noqa: B024 - the kinds below name what is abstract
     # Whether it may look at a picture again once it has passed it on. Where no transform does, a
     # later one draws in the decoder's own memory instead of in a copy.
     keeps_pictures: ClassVar[bool] = True
+    # Whether it waits for the program around the pipeline, and has nothing to do once that ended.
+    for_programs: ClassVar[bool] = False
     # Requests (see `Context.request`) that reach this stage as `set_property(action, value)`.
     actions: ClassVar[frozenset[str]] = frozenset()
     # The property that a bare value stands for: `- overlay: glasses`.

@@ -34,6 +34,7 @@ class AppSink(Sink):
 
     Params = AppSinkParams
     lossless = True
+    for_programs = True
 
     def __init__(self, params: AppSinkParams, context: Context) -> None:
         super().__init__(params, context)

@@ -50,6 +50,7 @@ class AppSource(Source):
     """Emit what `push` gives, in order, odd sizes padded; `end` ends the stream."""
 
     Params = AppSrcParams
+    for_programs = True
 
     def __init__(self, params: AppSrcParams, context: Context) -> None:
         super().__init__(params, context)

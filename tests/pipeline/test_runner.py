@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 
-import numpy as np
 import pytest
 
 from vidfilter.pipeline import CapsError, ConfigError, Leaky, Pipeline, QueueSpec, StageError
@@ -176,57 +175,6 @@ def test_an_error_reaches_the_reader():
     spec = line(stage("t-source", frames=9, raise_at=5), stage("appsink"))
     with pytest.raises(StageError, match="stage source failed"):
         list(Pipeline(spec).frames())
-
-
-def test_frames_can_be_pushed():
-    spec = line(stage("appsrc", width=8, height=6, fps=25), stage("t-file"))
-    pipeline = Pipeline(spec)
-    pipeline.prepare()
-    with pipeline:
-        source = pipeline.stage("appsrc")
-        for number in range(12):
-            source.push(np.full((6, 8, 3), number, np.uint8))
-        with pytest.raises(ValueError, match=r"pushed uint8 \(4, 4\), expected uint8 \(6, 8, 3\)"):
-            source.push(np.zeros((4, 4), np.uint8))
-        source.end()
-        pipeline.wait()
-    assert [frame.planes[0][0, 0, 0] for frame in pipeline.stage("file").seen] == list(range(12))
-
-
-@pytest.mark.parametrize(("name", "planes"), [("bgr24", 3), ("bgra", 4)])
-def test_pushed_pictures_of_odd_size_are_padded(name, planes):
-    spec = line(stage("appsrc", width=5, height=3, format=name), stage("t-bgr"))
-    if name == "bgra":
-        spec = line(stage("appsrc", width=5, height=3, format=name), stage("appsink"))
-    pipeline = Pipeline(spec)
-    graph = pipeline.prepare()
-    caps = graph.links[0].caps
-    assert (caps.width, caps.height, caps.matrix, caps.color_range) == (6, 4, "rgb", "full")
-    source = pipeline.stage("appsrc")
-    image = np.arange(15 * planes, dtype=np.uint8).reshape(3, 5, planes)
-    with pipeline:
-        source.push(image)
-        source.end()
-        if name == "bgra":
-            (frame,) = pipeline.frames()
-        pipeline.wait()
-    if name == "bgr24":
-        (frame,) = pipeline.stage("bgr").seen
-    assert np.array_equal(frame.planes[0], np.pad(image, ((0, 1), (0, 1), (0, 0)), "edge"))
-
-
-def test_pushed_times_must_increase():
-    pipeline = Pipeline(line(stage("appsrc", width=8, height=6), stage("t-file")))
-    pipeline.prepare()
-    source, image = pipeline.stage("appsrc"), np.zeros((6, 8, 3), np.uint8)
-    with pipeline:
-        source.push(image, pts=5)
-        with pytest.raises(ValueError, match="pts 5 does not follow 5"):
-            source.push(image, pts=5)
-        source.push(image)
-        source.end()
-        pipeline.wait()
-    assert [frame.pts for frame in pipeline.stage("file").seen] == [5, 6]
 
 
 def test_a_pipeline_runs_once():
