@@ -106,9 +106,7 @@ class Ending:
     def watch(self) -> None:
         """The watchdog: nobody may stay inside one call for longer than the stall timeout."""
         if not threading.main_thread().is_alive() and any(n.stage.for_programs for n in self.nodes):
-            self.request(
-                drain=True
-            )  # the program has ended: nobody gives or takes
+            self.request(drain=True)  # the program has ended: nobody gives or takes
         source = self.nodes[0]
         if source.settling and not source.ended and source.busy_s() > STUCK_AFTER_STOP_S:
             source.abandon()  # it has given all its frames
