@@ -16,7 +16,6 @@ from torch import Tensor
 from ...pipeline.errors import WeightsError
 from .detector_loss import detector_loss
 from .detector_net import DetectorNet, grid
-from .detector_teach import LABELS, taught_loss
 from .detector_watch import CHECKS, Watch
 from .recipe_checkpoint import read_checkpoint, save
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .detector_augment import Augmenter, Canvas
-    from .detector_teach import Teachers
 
 log = logging.getLogger(__name__)
 SIZES = (192, 224, 256, 320)
@@ -67,14 +65,10 @@ class Trainer:
     """Network, average, optimiser and schedule of one run, resumable from its checkpoint."""
 
     def __init__(
-        self,
-        settings: Settings,
-        augmenter: Augmenter,
-        watch: Watch | None = None,
-        teachers: Teachers | None = None,
+        self, settings: Settings, augmenter: Augmenter, watch: Watch | None = None
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.settings, self.augmenter, self.teachers = settings, augmenter, teachers
+        self.settings, self.augmenter = settings, augmenter
         self.watch = watch or Watch([])
         self.net = DetectorNet()
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -133,11 +127,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         rows = self.net(luma.to(memory_format=torch.channels_last))
-        cells = grid(size, size)
-        loss, parts = detector_loss(rows, cells, faces, real, points, ignored)
-        if self.teachers:
-            more, told = taught_loss(rows, self.teachers.answer(luma, self.rng), cells)
-            loss, parts = LABELS * loss + more, parts | told
+        loss, parts = detector_loss(rows, grid(size, size), faces, real, points, ignored)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 8.0)

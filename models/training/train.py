@@ -21,7 +21,6 @@ from . import (
     recipe_train,
 )
 from .detector_augment import Augmenter
-from .detector_teach import Teachers
 from .detector_watch import Watch, set_apart
 from .landmark_formats import AnnotationError
 from .recipe_checkpoint import read_checkpoint
@@ -60,7 +59,6 @@ class Options:
     cache: Path | None = None
     size: int | None = None
     rate: float | None = None
-    teachers: tuple[Path, ...] = ()
 
 
 def run(
@@ -154,12 +152,11 @@ def _detector(
     settings = replace(settings, **_given(options))
     checkpoint = options.out / "checkpoint.pt"
     _refuse(checkpoint, options)
-    teachers = Teachers.read(options.teachers) if options.teachers else None
     samples, watched = set_apart(_detector_samples(options, say))
     say(f"{len(samples)} pictures to train on")
     step = int(read_checkpoint(checkpoint).get("step", 0)) if checkpoint.exists() else 0
     rng = np.random.default_rng((options.seed, step))  # other pictures after each resume
-    training = _WatchedDetector(settings, Augmenter(samples, rng), Watch(watched), teachers)
+    training = _WatchedDetector(settings, Augmenter(samples, rng), Watch(watched))
     training.show = progress
     if checkpoint.exists():
         training.load(checkpoint)

@@ -23,7 +23,6 @@ _ONLY_FOR = {
     "cache": _OWN,
     "rate": _OWN,
     "size": ("landmarks", "coarse"),
-    "teachers": ("detector",),
 }
 
 
@@ -68,14 +67,6 @@ _ONLY_FOR = {
     help="Recipes: random, own (pretrained here; default), or the path or file:// URL of a "
     "published checkpoint; may be repeated to compare.",
 )
-@click.option(
-    "--teacher",
-    "teachers",
-    type=_PATH,
-    multiple=True,
-    metavar="CHECKPOINT",
-    help="detector: learn also from what this trained network answers; may be repeated.",
-)
 @click.option("--depth", type=click.Choice(["50", "101"]), default="50", help="resnet68: layers.")
 @click.option("--normalised", is_flag=True, help="resnet68: train on normalised key points.")
 @click.option("--faces", type=click.IntRange(8), help="Recipes: train on so many faces at most.")
@@ -106,7 +97,7 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> None:
     recipe, given = options["recipe"], click.core.ParameterSource.COMMANDLINE
     for name, recipes in _ONLY_FOR.items():
         if recipe not in recipes and ctx.get_parameter_source(name) is given:
-            option = {"trunks": "--trunk", "teachers": "--teacher"}.get(name, f"--{name}")
+            option = "--trunk" if name == "trunks" else f"--{name}"
             raise click.UsageError(f"{option} is of {' and '.join(recipes)}, not of {recipe}")
 
 

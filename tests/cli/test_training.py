@@ -57,19 +57,6 @@ def test_a_run_is_not_replaced(
     assert (tmp_path / checkpoint).read_bytes() == b"hours of work"
 
 
-def test_a_teacher_that_is_no_detector_is_named(tmp_path: Path, vidfilter: Command) -> None:
-    torch = pytest.importorskip("torch")
-    data, wrong = write_scenes(tmp_path / "data"), tmp_path / "wrong.pt"
-    torch.save({"average": {"a": torch.zeros(3)}}, wrong)
-    args = ("train", "detector", "--data", str(data), "--out", str(tmp_path / "run"), "--smoke")
-    assert vidfilter(*args, "--teacher", str(wrong)).error == (
-        f"{wrong} is no checkpoint of the detector"
-    )
-    gone = tmp_path / "gone.pt"
-    assert f"{gone}" in vidfilter(*args, "--teacher", str(gone)).error
-    assert not (tmp_path / "run").exists()
-
-
 def test_detector_training_looks_for_forgotten_and_missed_faces_once(
     tmp_path: Path, vidfilter: Command
 ) -> None:
@@ -169,12 +156,7 @@ def test_damaged_decoded_faces_are_named(
 
 @pytest.mark.parametrize(
     ("recipe", "option", "value"),
-    [
-        ("landmarks", "--depth", "101"),
-        ("detector", "--size", "64"),
-        ("resnet68", "--cache", "x"),
-        ("landmarks", "--teacher", "x.pt"),
-    ],
+    [("landmarks", "--depth", "101"), ("detector", "--size", "64"), ("resnet68", "--cache", "x")],
 )
 def test_an_option_of_another_recipe_is_refused(
     recipe: str, option: str, value: str, tmp_path: Path, vidfilter: Command
