@@ -56,8 +56,6 @@ def encode(frame: Frame) -> str:
     row: dict[str, Any] = {"seq": frame.seq, "pts": frame.pts, "time_s": round(frame.time_s, 6)}
     if "file" in frame.tags:
         row["file"] = str(frame.tags["file"])
-    if frame.discontinuity:
-        row["discontinuity"] = True
     row["faces"] = [_face_row(face) for face in frame.faces]
     return json.dumps(row, separators=(",", ":"), allow_nan=False)
 
@@ -91,8 +89,6 @@ def decode(line: str | bytes) -> tuple[dict[str, Any], tuple[Face, ...]]:
         raise ValueError("expected an object with a list of faces")
     if type(row.get("pts")) is not int:
         raise ValueError("pts is missing or no integer")
-    if type(row.get("discontinuity", False)) is not bool:
-        raise ValueError("discontinuity is neither true nor false")
     try:
         return row, tuple(_face(face) for face in row["faces"])
     except (KeyError, TypeError, AttributeError) as error:

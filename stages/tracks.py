@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..pipeline.caps import Caps
     from ..pipeline.frame import Face, Frame
 
-    _Line = tuple[int, tuple[Face, ...], bool]  # pts, faces, whether another scene begins
+    _Line = tuple[int, tuple[Face, ...]]  # pts, faces
 
 
 @register_stage("tracks")
@@ -44,6 +44,7 @@ class Tracks(stage.Transform):
     def start(self, caps: Caps) -> Caps:
         """Open the file; raises MediaError."""
         self._meta = self._read_meta()
+        self._cuts = frozenset(self._meta.get("cuts_pts", ()))
         try:
             self._lines = self.params.path.open("rb")
         except OSError as error:
@@ -65,7 +66,8 @@ class Tracks(stage.Transform):
         if self._next is None or self._next[0] != frame.pts:
             self._strangers += 1
             return frame.with_(faces=())
-        (_, faces, cut), self._next = self._next, self._read()
+        (_, faces), self._next = self._next, self._read()
+        cut = frame.pts in self._cuts
         return frame.with_(faces=faces, discontinuity=cut or frame.discontinuity)
 
     def flush(self) -> Iterable[Frame]:
@@ -86,6 +88,9 @@ class Tracks(stage.Transform):
             meta = json.loads(path.read_bytes())
             if not isinstance(meta, dict):
                 raise ValueError("expected an object")
+            cuts = meta.get("cuts_pts", [])
+            if not isinstance(cuts, list) or any(type(pts) is not int for pts in cuts):
+                raise ValueError("cuts_pts is no list of integers")
         except OSError as error:
             raise MediaError(
                 f"cannot read {path}: {error.strerror}; it tells what the tracks belong to"
@@ -122,4 +127,4 @@ class Tracks(stage.Transform):
             row, faces = _track_rows.decode(line)
         except ValueError as error:
             raise MediaError(f"{self.params.path}:{self._number}: {error}") from None
-        return row["pts"], faces, row.get("discontinuity", False)
+        return row["pts"], faces

@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 class TracksFile(stage.Sink):
     """Write faces to `path`, one JSON object per frame, and beside it what they belong to.
 
-    In the first frame after a cut or a loss, `discontinuity` is true; elsewhere it is left out.
     `path` is called `NAME.part.EXT` until it is whole; `path`.meta.json holds the source's hash,
-    the size of the picture, the settings and the hashes of the networks. The path - is standard
-    output, without that second file.
+    the size of the picture, the settings, the hashes of the networks, and the pts of the frames
+    that begin another scene. The path - is standard output, without that second file.
     """
 
     class Params(stage.Params):
@@ -86,6 +85,8 @@ class TracksFile(stage.Sink):
             if self._path is not None:
                 with self._guarded():
                     self._stream.truncate(0)
+        if frame.discontinuity:
+            self._meta["cuts_pts"].append(frame.pts)
         with self._guarded():
             self._stream.write(_track_rows.encode(frame) + "\n")
             if self._path is None:
@@ -151,4 +152,5 @@ def _facts(frame: Frame) -> dict[str, Any]:
         "height": frame.caps.height,
         "time_base": str(frame.time_base),
         "settings": frame.tags.get("settings", {}),
+        "cuts_pts": [],
     }

@@ -197,8 +197,18 @@ def test_replay_tells_of_cuts(context: Any, tmp_path: Path, source: Path) -> Non
     path = tmp_path / "tracks.jsonl"
     frames = [f.with_(discontinuity=n == 2) for n, f in enumerate(clip(source))]
     write(context, path, frames)
+    assert "discontinuity" not in path.read_text()
     back = replay(context, path, [f.with_(faces=(), discontinuity=False) for f in frames])
     assert [f.discontinuity for f in back] == [False, False, True, False]
+
+
+def test_cuts_that_are_no_times_are_refused(context: Any, tmp_path: Path, source: Path) -> None:
+    path, frames = tmp_path / "tracks.jsonl", clip(source)
+    write(context, path, frames)
+    meta = tmp_path / "tracks.jsonl.meta.json"
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"cuts_pts": ["2"]}))
+    with pytest.raises(MediaError, match=r"meta\.json is damaged: cuts_pts is no list of integers"):
+        replay(context, path, frames)
 
 
 def test_replay_matches_by_time(context: Any, tmp_path: Path, source: Path) -> None:
@@ -231,7 +241,6 @@ def test_tracks_of_another_file_are_refused(context: Any, tmp_path: Path, source
         "[]",
         '{"pts": 1}',
         '{"pts": 1.5, "faces": []}',
-        '{"pts": 1, "faces": [], "discontinuity": "no"}',
         '{"pts": 1, "faces": [3]}',
         '{"pts": 1, "faces": [{"id": 1}]}',
         '{"pts": 1, "faces": [{"id": 1, "score": 1, "box_xyxy_px": [1], "landmarks_px": null}]}',
