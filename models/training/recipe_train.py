@@ -72,7 +72,6 @@ class RecipeRun:
         parts = recipe_data.split(faces, self.settings.seed, limit)
         self.trained_on = dict(Counter(face.name.partition("/")[0] for face in parts.train))
         self.out.mkdir(parents=True, exist_ok=True)
-        note_settings(self.settings)
         self.say(
             f"{len(parts.train)} faces to train on, {len(parts.validation)} to stop by, "
             f"{len(parts.held_out)} held out"
@@ -81,6 +80,7 @@ class RecipeRun:
         train = self._arrays("train", parts.train, draw, self.settings.variants)
         validation = self._arrays("validation", parts.validation)
         held_out = self._arrays("held_out", parts.held_out)
+        note_settings(self.settings)  # a folder without crops is no run yet
         if "own" in self.settings.trunks:
             self._pretrain(limit, parts.train)
         for name, trunk in trunk_names(self.settings).items():
