@@ -43,8 +43,8 @@ def load_model(weights: str | Path, threads: int = 1) -> Model:
     missing or damaged, or where the ONNX is not the one that the spec's `sha256` names.
     """
     path = _locate(weights)
-    spec = read_spec(path.with_suffix(".json"))
     data = read_file(path)
+    spec = read_spec(path.with_suffix(".json"))
     digest = hashlib.sha256(data).hexdigest()
     if digest != spec.get("sha256"):
         raise WeightsError(f"{path} is not the network that {path.stem}.json describes (sha256)")

@@ -85,9 +85,9 @@ class Layout:
         return planes, buffer, None
 
 
-def layout_of(first: av.VideoFrame, codec: str) -> Layout:
-    """Choose the layout for pictures like `first`; raises DecodeError for HDR."""
-    chosen = plan(first, codec)
+def layout_of(first: av.VideoFrame, codec: str, name: str) -> Layout:
+    """Choose the layout for pictures like `first` of `name`; raises DecodeError for HDR."""
+    chosen = plan(first, codec, name)
     return Layout(first.width, first.height, first.format.name, chosen, orientation_of(first))
 
 

@@ -102,7 +102,7 @@ class MediaReader:
         raise DecodeError(f"{self.name} has no video{only}")
 
     def _decide(self, first: av.VideoFrame) -> Layout:
-        layout = layout_of(first, self._stream.codec_context.name)
+        layout = layout_of(first, self._stream.codec_context.name, self.name)
         for remark in layout.plan.remarks:
             self._context.warn(f"{self.name}: {remark}")
         if layout.plan.target or layout.plan.grey:

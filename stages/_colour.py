@@ -71,13 +71,11 @@ class Plan:
         )
 
 
-def plan(frame: av.VideoFrame, codec: str) -> Plan:
-    """Choose the working format for frames like `frame`; raises DecodeError for HDR."""
+def plan(frame: av.VideoFrame, codec: str, name: str) -> Plan:
+    """Choose the working format for frames like `frame` of `name`; raises DecodeError for HDR."""
     transfer = TRANSFERS.get(frame.color_trc)
     if transfer in ("pq", "hlg"):
-        raise DecodeError(
-            f"the video is HDR ({transfer.upper()}): convert it to standard range first"
-        )
+        raise DecodeError(f"{name} is HDR ({transfer.upper()}): convert it to standard range first")
     form = frame.format
     if form.is_rgb or form.has_palette:
         return _plan_rgb(form)

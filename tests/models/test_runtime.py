@@ -65,7 +65,7 @@ def test_a_damaged_spec_is_named(doubler: Path, text: str) -> None:
 
 
 def test_missing_files_are_named(doubler: Path, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"^cannot read .*absent\.json"):
+    with pytest.raises(WeightsError, match=r"^cannot read .*absent\.onnx"):
         runtime.load_model(tmp_path / "absent.onnx")
     doubler.with_suffix(".json").unlink()
     with pytest.raises(WeightsError, match=r"^cannot read .*doubler\.json"):

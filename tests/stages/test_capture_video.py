@@ -205,7 +205,7 @@ def test_sound_alone_is_refused(read: Any, tmp_path: Path) -> None:
 def test_hdr_is_refused(read: Any, tmp_path: Path) -> None:
     colour = {"color_trc": 16, "color_primaries": 9, "colorspace": 9}
     path = write_clip(tmp_path / "hdr.mp4", pixel_format="yuv420p10le", colour=colour, frames=2)
-    with pytest.raises(MediaError, match=r"HDR \(PQ\)"):
+    with pytest.raises(MediaError, match=r"hdr\.mp4 is HDR \(PQ\): convert it"):
         read(path)
 
 
