@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vidfilter.pipeline import registry
+from vidfilter.pipeline.caps import Caps, fixate
 from vidfilter.pipeline.clock import Clock
 from vidfilter.pipeline.frame import Frame
 
@@ -182,3 +184,49 @@ def no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("this system always has a screen")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def sink(context: Any) -> Any:
+    """Make a file sink that is stopped after the test."""
+    made = []
+
+    def make(path: Path, **params: Any) -> Any:
+        stage_class = registry.stage_class("file")
+        stage = stage_class(stage_class.Params(path=path, **params), context)
+        made.append(stage)
+        return stage
+
+    yield make
+    for stage in made:
+        stage.stop()
+
+
+@pytest.fixture
+def copy(context: Any, sink: Any) -> Any:
+    """Copy a source to a file, converting as the builder would; returns the source's caps."""
+
+    def run(source: Path, path: Path, stop_after: int | None = None, **params: Any) -> Caps:
+        capture = registry.stage_class("capture")
+        stage = capture(capture.Params(source=str(source)), context)
+        caps = stage.open()
+        output = sink(path, **params)
+        link = _converted(caps, output.accepts, context)
+        output.start(link.negotiate(caps) if link else caps)
+        for count, frame in enumerate(stage.frames(), 1):
+            output.write(link.process(frame) if link else frame)
+            if count == stop_after:
+                context.stop.set()
+        output.finish()
+        stage.stop()
+        return caps
+
+    return run
+
+
+def _converted(caps: Caps, accepted: Iterable[str], context: Any) -> Any:
+    to = fixate(caps.pixel_format, accepted)
+    if to == caps.pixel_format:
+        return None
+    convert = registry.stage_class("convert")
+    return convert(convert.Params(to=to), context)
