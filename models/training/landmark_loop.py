@@ -20,6 +20,7 @@ from .landmark_cache import LANDMARKS, FaceCache
 from .landmark_holdout import set_aside
 from .landmark_loss import Batch, batch_loss
 from .landmark_network import SCHEMES, LandmarkNet, net_of, soft_argmax
+from .landmark_opinion import Opinion, with_opinion
 from .landmark_shape import shape_layers
 from .landmark_teach import load_taught, save_taught, taught
 from .landmark_transfer import with_inner_points
@@ -41,8 +42,11 @@ def channels_last(net: LandmarkNet) -> LandmarkNet:
 class Run:
     """A resumable training run in a folder."""
 
-    def __init__(self, folder: Path, faces: FaceCache, settings: Settings) -> None:
+    def __init__(
+        self, folder: Path, faces: FaceCache, settings: Settings, opinion: Opinion | None = None
+    ) -> None:
         self.folder, self.faces, self.settings = folder, with_inner_points(faces), settings
+        self.opinion = opinion
         self.trust = label_trust(self.faces)
         self.aside = set_aside(faces)
         shown = np.flatnonzero(~(faces.held_out | self.aside))
@@ -67,6 +71,7 @@ class Run:
                 self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.trained_s = int(state["step"]), float(state["trained_s"])
             self.best, self.idle = float(state.get("best", math.inf)), int(state.get("idle", 0))
+            self.trained_on = {**state.get("trained_on", {}), **self.trained_on}
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise WeightsError(f"{path} is of another network than this run trains") from error
 
@@ -144,8 +149,17 @@ class Run:
             report("labelling faces that nobody labelled")
             net, size = channels_last(self.averaged()), self.settings.size
             found = taught(self._seen(), net, size, shape_layers(net, self.labelled, size))
+            if self.opinion is not None:
+                found = self._with(self.opinion, found, report)
             save_taught(path, found)
+            self.save()  # tells whose labels they are
         self.faces = replace(found, held_out=self.faces.held_out)
+
+    def _with(self, opinion: Opinion, found: FaceCache, report: Callable[[str], None]) -> FaceCache:
+        found, moved = with_opinion(found, opinion)
+        self.trained_on[f"points of {opinion.name}"] = moved
+        report(f"labels of {moved} faces moved half of the way to those of {opinion.name}")
+        return found
 
     def _update(self, batch: Batch, progress: float) -> dict[str, float]:
         warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)

@@ -23,6 +23,7 @@ from . import (
 from .detector_augment import Augmenter
 from .detector_watch import Watch, set_apart
 from .landmark_formats import AnnotationError
+from .landmark_opinion import read_opinion
 from .recipe_checkpoint import read_checkpoint
 from .recipe_settings import Settings as RecipeSettings
 
@@ -59,6 +60,7 @@ class Options:
     cache: Path | None = None
     size: int | None = None
     rate: float | None = None
+    opinion: Path | None = None
 
 
 def run(
@@ -126,7 +128,8 @@ def _landmarks(
     else:
         options.out.mkdir(parents=True, exist_ok=True)
         faces = landmark_mine.training_faces(options.data, options.cache or options.out)
-    training = _WatchedLandmarks(options.out, faces, settings)
+    opinion = read_opinion(options.opinion, faces) if options.opinion else None
+    training = _WatchedLandmarks(options.out, faces, settings, opinion)
     training.show = progress
     if options.resume and checkpoint.exists():
         training.resume(checkpoint)

@@ -23,6 +23,7 @@ _ONLY_FOR = {
     "cache": _OWN,
     "rate": _OWN,
     "size": ("landmarks", "coarse"),
+    "opinion": ("landmarks",),
 }
 
 
@@ -57,6 +58,13 @@ _ONLY_FOR = {
     type=click.IntRange(64, 192),
     callback=multiple_of_32,
     help="landmarks, coarse: side of the crop in px.",
+)
+@click.option(
+    "--opinion",
+    type=_PATH,
+    metavar="FILE",
+    help="landmarks: what another program found on the faces kept by --cache, as .npz; labels "
+    "move half of the way to it.",
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option(

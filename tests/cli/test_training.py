@@ -119,6 +119,20 @@ def test_data_that_cannot_be_trained_on_is_named(
     assert not out.exists()
 
 
+def test_a_second_opinion_that_is_none_is_named(tmp_path: Path, vidfilter: Command) -> None:
+    pytest.importorskip("torch")
+    data, out = write_scenes(tmp_path / "data"), tmp_path / "run"
+    write_photos(data / "afw68")
+    mesh = tmp_path / "mesh.npz"
+    mesh.write_text("points")
+    args = ("--data", str(data), "--out", str(out), "--smoke", "--opinion", str(mesh))
+    done = vidfilter("train", "landmarks", *args)
+    assert done.code == 1
+    assert done.error == f"{mesh}: not a file of another program's points"
+    assert not list(out.rglob("*.pt"))
+    assert "--opinion is of landmarks, not of coarse" in vidfilter("train", "coarse", *args).err
+
+
 def test_a_picture_that_is_hardly_one_is_named(tmp_path: Path, vidfilter: Command) -> None:
     pytest.importorskip("torch")
     data, out = write_scenes(tmp_path / "data"), tmp_path / "run"

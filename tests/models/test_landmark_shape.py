@@ -54,6 +54,20 @@ def test_a_layer_corrects_what_labelled_faces_contradict(monkeypatch: pytest.Mon
     assert after < 0.5 * before  # of a network that has learned nothing
 
 
+def test_less_exact_photos_draw_the_layer_less() -> None:
+    """As many further photos with points a fiftieth to the right: a sixth of that is learned."""
+    faces = drawn_faces(4)
+    faces.names = [f"helen68/{n}" for n in range(4)] + [f"helen194_extra/{n}" for n in range(4)]
+    photo = np.tile(np.arange(8), 60)
+    rng = np.random.default_rng(0)
+    found = rng.normal(0, 0.1, (len(photo), 5, 2)).astype(np.float32)
+    truth = found.copy()
+    truth[photo >= 4, :, 0] += 0.02
+    layer = landmark_shape._fit(found, truth, photo, landmark_shape._trust(faces, photo))
+    np.testing.assert_allclose(layer[-1, ::2], 0.02 * 0.2 / 1.2, atol=3e-4)
+    np.testing.assert_allclose(layer[-1, 1::2], 0, atol=1e-5)
+
+
 def test_too_few_photos_and_those_held_out_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landmark_shape, "FEWEST", 8)
     net = LandmarkNet().eval()
