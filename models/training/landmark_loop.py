@@ -150,16 +150,14 @@ class Run:
             net, size = channels_last(self.averaged()), self.settings.size
             found = taught(self._seen(), net, size, shape_layers(net, self.labelled, size))
             if self.opinion is not None:
-                found = self._with(self.opinion, found, report)
+                found, moved = with_opinion(found, self.opinion)
+                self.trained_on[f"points of {self.opinion.name}"] = moved
+                report(f"labels of {moved} faces moved half of the way to {self.opinion.name}")
             save_taught(path, found)
             self.save()  # tells whose labels they are
+        elif self.opinion is not None:
+            report(f"{path} is there: {self.opinion.name} is not asked again")
         self.faces = replace(found, held_out=self.faces.held_out)
-
-    def _with(self, opinion: Opinion, found: FaceCache, report: Callable[[str], None]) -> FaceCache:
-        found, moved = with_opinion(found, opinion)
-        self.trained_on[f"points of {opinion.name}"] = moved
-        report(f"labels of {moved} faces moved half of the way to those of {opinion.name}")
-        return found
 
     def _update(self, batch: Batch, progress: float) -> dict[str, float]:
         warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)

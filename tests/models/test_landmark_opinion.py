@@ -152,7 +152,7 @@ def test_a_run_asks_once_and_remembers_whom(
     settings = Settings(minutes=0.02, size=64, batch=4)
     lines: list[str] = []
     Run(tmp_path, faces, settings, opinion).train(lines.append)
-    told = [line for line in lines if "half of the way to those of mesh" in line]
+    told = [line for line in lines if "half of the way to mesh" in line]
     assert len(told) == 1
     moved = int(told[0].split()[2])
     assert moved > 8
@@ -160,6 +160,8 @@ def test_a_run_asks_once_and_remembers_whom(
     assert kept is not None
     photos = [n for n, name in enumerate(faces.names) if not name.startswith("render/")]
     assert (kept.points["ibug68"] != labels).any(axis=(1, 2))[photos].sum() >= moved
-    again = Run(tmp_path, faces, settings)
+    again = Run(tmp_path, faces, replace(settings, minutes=0.03), opinion)
     again.resume(tmp_path / "last.pt")
     assert again.trained_on["points of mesh"] == moved
+    again.train(lines.append)
+    assert f"{tmp_path / 'taught.npz'} is there: mesh is not asked again" in lines
