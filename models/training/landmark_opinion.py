@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..metrics import face_errors
 from ..topology import topology
 from .landmark_cache import DAMAGED, FaceCache
 from .landmark_formats import AnnotationError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .landmark_formats import Points
 
     Complex = NDArray[np.complex128]
-    Floats = NDArray[np.floating[Any]]
     Rows = NDArray[np.intp]
 
 # Photos whose points are neither rounded nor of a recovered scale.
@@ -76,8 +76,7 @@ def with_opinion(faces: FaceCache, opinion: Opinion) -> tuple[FaceCache, int]:
     for scheme in SCHEMES:
         found, sure = _mapped(faces, opinion, scheme)
         labels = faces.points[scheme]
-        with np.errstate(invalid="ignore"):
-            use = movable & sure & (_apart(found, labels, labels, scheme) < NEAR)
+        use = movable & sure & (face_errors(found, labels, topology(scheme)) < NEAR)
         step = np.where(use[:, None, None], SHARE * (found - labels), 0).astype(np.float32)
         points[scheme], mirrored[scheme] = labels + step, mirrored[scheme] + step
         moved |= use
@@ -95,7 +94,7 @@ def _mapped(faces: FaceCache, opinion: Opinion, scheme: str) -> tuple[Points, ND
     seen = ~np.isnan(looks[:, :, 0, 0])
     total = np.where(seen[..., None, None], looks, 0).sum(axis=0)
     mean = total / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)[:, None, None]
-    apart = np.stack([_apart(look, mean, mean, scheme) for look in looks])
+    apart = np.stack([face_errors(look, mean, topology(scheme)) for look in looks])
     with np.errstate(invalid="ignore"):
         spread = np.where(seen, apart, 0).sum(axis=0) / seen.sum(axis=0)
         sure = (seen.mean(axis=0) >= FEWEST_LOOKS) & (spread < AGREEMENT)
@@ -113,7 +112,7 @@ def _one_look(faces: FaceCache, mesh: Complex, rows: Rows, scheme: str) -> NDArr
     if known.sum() < FEWEST:
         return np.full((len(rows), labels.shape[1], 2), np.nan)
     first = _ridge(shape[known], wanted[known], shape)
-    known &= _apart(_plane(first), _plane(wanted), _plane(wanted), scheme) < NEAR
+    known &= face_errors(_plane(first), _plane(wanted), topology(scheme)) < NEAR
     answer = _ridge(shape[known], wanted[known], shape)
     folds = rows % FOLDS
     for fold in range(FOLDS):
@@ -143,12 +142,6 @@ def _ridge(source: Complex, wanted: Complex, asked: Complex) -> Complex:
     weights = rows.T @ np.linalg.solve(gram, columns)
     real, imaginary = np.split(_real(asked - origin) @ weights, 2, axis=1)
     return np.asarray(real + 1j * imaginary + target, dtype=np.complex128)
-
-
-def _apart(points: Floats, others: Floats, eyes: Floats, scheme: str) -> NDArray[np.float64]:
-    """Return the mean distance (N,) of points (N, K, 2) over that of the eyes of `eyes`."""
-    distance = np.linalg.norm(points - others, axis=2).mean(axis=1)
-    return np.asarray(distance / topology(scheme).interocular(eyes), dtype=np.float64)
 
 
 def _complex(points: Points) -> Complex:

@@ -61,7 +61,7 @@ _ONLY_FOR = {
 )
 @click.option(
     "--opinion",
-    type=_PATH,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="landmarks: what another program found on the faces kept by --cache, as .npz; labels "
     "move half of the way to it.",

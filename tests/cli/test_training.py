@@ -131,6 +131,10 @@ def test_a_second_opinion_that_is_none_is_named(tmp_path: Path, vidfilter: Comma
     assert done.error == f"{mesh}: not a file of another program's points"
     assert not list(out.rglob("*.pt"))
     assert "--opinion is of landmarks, not of coarse" in vidfilter("train", "coarse", *args).err
+    mesh.unlink()
+    done = vidfilter("train", "landmarks", *args)
+    assert done.code == 2
+    assert f"invalid value for '--opinion': File '{mesh}' does not exist" in done.err
 
 
 def test_a_picture_that_is_hardly_one_is_named(tmp_path: Path, vidfilter: Command) -> None:
