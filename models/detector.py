@@ -9,11 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pipeline.errors import WeightsError
 from .detector_rows import best, chance, decode, grid, key_points, logit, merge
 from .runtime import load_model
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .runtime import Model
 
 Array = NDArray[np.float32]
 MULTIPLE = 32
@@ -61,17 +64,20 @@ class FaceDetector:
     """The shipped detector, or the one whose .onnx and .json are given.
 
     Buffers are kept between calls, so that one instance belongs to one thread. Raises
-    WeightsError where the weights are missing or are not those their spec names.
+    WeightsError where the weights are missing or are not those their spec names, or of a network
+    that takes something else than squares of luma.
     """
 
     colour = False
 
     def __init__(self, weights: Path | None = None, *, threads: int = 1) -> None:
         self.model = load_model("detector" if weights is None else weights, threads)
+        check_input(self.model)
         self.default_score = float(self.model.spec["default_min_score"])
         self._session, self._input = self.model.session, self.model.input_name
         self._strides = tuple(int(s) for s in self.model.spec["strides"])
-        self._canvas = np.zeros((1, 1, MULTIPLE, MULTIPLE), np.float32)
+        self._canvas = np.zeros((MULTIPLE, MULTIPLE), np.uint8)
+        self._squares = squares(self._canvas)
         self._cells = grid(MULTIPLE, MULTIPLE, self._strides)
 
     def detect(
@@ -92,13 +98,13 @@ class FaceDetector:
             raise ValueError(f"long_side must be at least 1 px, not {long_side}")
         limit = self.default_score if min_score is None else min_score
         scale = self._fill(luma, long_side)
-        (found,) = self._session.run(None, {self._input: self._canvas})
+        (found,) = self._session.run(None, {self._input: self._squares})
         rows: Array = found[0]
-        logits = rows[:, 0]
-        if not logits.max() > logit(limit):
-            return _NONE
-        picked = best(logits, logit(min(limit, LOWEST)), max(MIN_CANDIDATES, 4 * max_faces))
+        most = max(MIN_CANDIDATES, 4 * max_faces)
+        picked = best(rows[:, 0], logit(min(limit, LOWEST)), most)
         rows = rows[picked]
+        if not (len(rows) and rows[0, 0] > logit(limit)):
+            return _NONE
         boxes = decode(rows, self._cells[picked])
         means, scores, kept = merge(boxes, chance(rows[:, 0]), max_faces, limit)
         points = key_points(rows[kept], boxes[kept])
@@ -111,15 +117,27 @@ class FaceDetector:
         height, width = luma.shape
         scale = long_side / max(height, width)
         h, w = max(1, round(height * scale)), max(1, round(width * scale))
-        shape = (1, 1, -(-h // MULTIPLE) * MULTIPLE, -(-w // MULTIPLE) * MULTIPLE)
+        shape = (-(-h // MULTIPLE) * MULTIPLE, -(-w // MULTIPLE) * MULTIPLE)
         if self._canvas.shape != shape:
-            self._canvas = np.zeros(shape, np.float32)
-            self._cells = grid(*shape[2:], self._strides)
-        canvas = self._canvas[0, 0]
+            self._canvas = np.zeros(shape, np.uint8)
+            self._squares = squares(self._canvas)
+            self._cells = grid(*shape, self._strides)
+        canvas = self._canvas
         canvas[:h, :w] = resized(luma, w, h)
         canvas[h:] = 0
         canvas[:h, w:] = 0
+        squares(canvas, self._squares)
         return width / w, height / h
+
+
+def check_input(model: Model) -> None:
+    """Raise WeightsError unless the network takes 2x2 squares of 8-bit luma."""
+    given = model.session.get_inputs()[0]
+    if given.type != "tensor(uint8)" or given.shape[3:] != [4]:
+        raise WeightsError(
+            f"{model.name}.onnx is no detector of this version: it takes {given.type}"
+            f" {given.shape}, not uint8 [1, H/2, W/2, 4]; export its checkpoint again"
+        )
 
 
 def check_luma(luma: NDArray[np.uint8]) -> None:
@@ -131,6 +149,19 @@ def check_luma(luma: NDArray[np.uint8]) -> None:
         )
     if not luma.size:
         raise ValueError(f"cannot look for faces in an empty picture {luma.shape}")
+
+
+def squares(luma: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """Return luma (H, W) as the network takes it: (1, H/2, W/2, 4), the pixels of 2x2 squares.
+
+    Written to `out` where that is given. `luma` is contiguous, its sides even.
+    """
+    height, width = luma.shape
+    if out is None:
+        out = np.empty((1, height // 2, width // 2, 4), np.uint8)
+    pairs, rows = out.view(np.uint16)[0], luma.view(np.uint16)
+    pairs[..., 0], pairs[..., 1] = rows[::2], rows[1::2]
+    return out
 
 
 def resized(luma: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ Array = NDArray[np.float32]
 MAX_LOG_SIZE = 5.0
 NMS_IOU = 0.45
 MERGE_IOU = 0.7
-WITNESS_IOU, WITNESSES = 0.55, 16
+WITNESS_IOU, WITNESSES = 0.5, 24
 
 # Right after the network each call into numpy finds the caches empty, so what counts here is how
 # few the calls are, and how plain.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from typing import TYPE_CHECKING, Any
+import io
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,71 +12,64 @@ import onnxruntime as ort
 import torch
 
 from ...pipeline.errors import ModelError
-from ..detector import TIGHT_TO_HAND_DRAWN
-from .detector_net import STRIDES, DetectorNet
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from ..detector import TIGHT_TO_HAND_DRAWN, squares
+from .detector_net import SQUARE, STRIDES, DetectorNet, OfSquares
 
 OPSET = 17
 PARITY = 2e-3  # of score logits and of boxes in strides
 
 
-def export(checkpoint: Path, out: Path, min_score: float) -> None:
-    """Write the averaged network as ONNX and its spec as JSON beside it.
+def to_onnx(average: dict[str, Any]) -> bytes:
+    """Return the network of a checkpoint's averaged weights as ONNX, for one picture at a time.
 
     Raises ModelError where ONNX Runtime disagrees with torch.
     """
-    state = torch.load(checkpoint, weights_only=True)
-    net, folded = DetectorNet().eval(), DetectorNet().eval()
-    for each in (net, folded):
-        each.load_state_dict(state["average"])
-    folded.fold()
-    axes = {"luma": {2: "height", 3: "width"}, "rows": {1: "cells"}}
+    net = DetectorNet().eval()
+    net.load_state_dict(average)
+    target = io.BytesIO()
     torch.onnx.export(
-        folded,
-        (torch.zeros(1, 1, 192, 320),),
-        str(out),
-        input_names=["luma"],
+        OfSquares(net),
+        (torch.zeros(1, 96, 160, SQUARE**2, dtype=torch.uint8),),
+        target,  # type: ignore[arg-type]  # takes a file as well
+        input_names=["squares"],
         output_names=["rows"],
-        dynamic_axes=axes,
+        dynamic_axes={"squares": {1: "half_height", 2: "half_width"}, "rows": {1: "cells"}},
         opset_version=OPSET,
         dynamo=False,
     )
-    model = onnx.load(out)
-    onnx.checker.check_model(model)
-    check_parity(net, out)
-    spec = spec_of(out, min_score)
-    out.with_suffix(".json").write_text(json.dumps(spec, indent=2) + "\n")
+    onnx.checker.check_model(onnx.load_from_string(target.getvalue()))
+    check_parity(net, target.getvalue())
+    return target.getvalue()
 
 
-def check_parity(net: DetectorNet, path: Path) -> None:
+def check_parity(net: DetectorNet, network: bytes) -> None:
     """Raise ModelError where ONNX Runtime gives other rows than torch, in two sizes."""
-    session = ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(network, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     for height, width in ((64, 96), (192, 320)):
-        luma = rng.uniform(0, 255, (1, 1, height, width)).astype(np.float32)
+        luma = rng.integers(0, 256, (height, width), dtype=np.uint8)
         with torch.inference_mode():
-            wanted = net(torch.from_numpy(luma)).numpy()
-        gap = float(np.abs(session.run(None, {"luma": luma})[0] - wanted).max())
+            wanted = net(torch.from_numpy(luma)[None, None].float()).numpy()
+        gap = float(np.abs(session.run(None, {"squares": squares(luma)})[0] - wanted).max())
         if not gap <= PARITY:
             raise ModelError(f"ONNX Runtime differs from torch by {gap:.2g} at {width}x{height}")
 
 
-def spec_of(path: Path, min_score: float) -> dict[str, Any]:
+def spec_of(network: bytes, min_score: float) -> dict[str, Any]:
     """Return what a user of the network must know."""
     return {
         "name": "detector",
         "task": "face detection with five key points",
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(network).hexdigest(),
         "licence": "non-commercial research (see MODEL-LICENSE)",
         "input": {
-            "name": "luma",
-            "shape": [1, 1, "height", "width"],
-            "dtype": "float32",
+            "name": "squares",
+            "shape": [1, "height/2", "width/2", SQUARE**2],
+            "dtype": "uint8",
             "range": [0, 255],
             "multiple_of": 32,
-            "note": "one luma plane, limited or full range; normalisation is inside the network",
+            "note": "one luma plane, limited or full range, height and width multiples of 32;"
+            " the last axis holds the pixels of each 2x2 square, row by row",
         },
         "output": {
             "name": "rows",

@@ -97,7 +97,7 @@ class Trainer:
         """Continue from a checkpoint; WeightsError names one that cannot be used."""
         state = read_checkpoint(path)
         try:
-            self.net.load_state_dict(state["net"])
+            self.net.load_state_dict(state.get("net", state["average"]))
             self.average.load_state_dict(state["average"])
             if "optimiser" in state:
                 self.optimiser.load_state_dict(state["optimiser"])

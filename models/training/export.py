@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ...pipeline.errors import ConfigError, ModelError, WeightsError
-from . import detector_export, export_int8, landmark_export
+from . import detector_export, detector_int8, export_int8, landmark_export
 from .landmark_formats import SCHEMES
 from .landmark_network import COARSE_HEAD, net_of
 from .recipe_checkpoint import read_checkpoint
@@ -38,7 +38,7 @@ class Options:
     """What `vidfilter export` was asked for.
 
     `size` and `scheme` are of `landmarks` alone, `min_score` of `detector`; None is the default.
-    `int8` is a folder of faces to quantise a landmark network by.
+    `int8` is a folder of faces to quantise a landmark network or the detector by.
     """
 
     checkpoint: Path
@@ -65,7 +65,8 @@ def run(options: Options) -> dict[str, Any]:
         reason = str(error).strip("\"' ").partition("\n")[0][:160]
         raise WeightsError(f"{options.checkpoint} cannot be exported: {reason}") from error
     if options.int8 is not None:
-        data, spec = export_int8.quantise(data, spec, options.int8)
+        small = detector_int8 if "strides" in spec else export_int8
+        data, spec = small.quantise(data, spec, options.int8)
     write(options.out, data, spec)
     return spec
 
@@ -94,8 +95,8 @@ def _convert(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str, 
     if any(name.startswith("maps.") for name in state["average"]):
         _refuse(options, "min_score")
         return _landmarks(state, options)
-    _refuse(options, "scheme", "size", "int8")
-    return _detector(options)
+    _refuse(options, "scheme", "size")
+    return _detector(state, options)
 
 
 def _refuse(options: Options, *names: str) -> None:
@@ -121,18 +122,12 @@ def _landmarks(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str
     return data, spec
 
 
-def _detector(options: Options) -> tuple[bytes, dict[str, Any]]:
-    part = options.out.with_name(f"{options.out.stem}.part.onnx")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            score = DEFAULT_SCORE if options.min_score is None else options.min_score
-            detector_export.export(options.checkpoint, part, score)
-        spec = json.loads(part.with_suffix(".json").read_text(encoding="utf-8"))
-        return part.read_bytes(), {**spec, "name": options.out.stem}
-    finally:
-        part.unlink(missing_ok=True)
-        part.with_suffix(".json").unlink(missing_ok=True)
+def _detector(state: dict[str, Any], options: Options) -> tuple[bytes, dict[str, Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        data = detector_export.to_onnx(state["average"])
+    score = DEFAULT_SCORE if options.min_score is None else options.min_score
+    return data, {**detector_export.spec_of(data, score), "name": options.out.stem}
 
 
 # The recipes

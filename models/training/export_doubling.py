@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -35,29 +35,20 @@ def _replace(model: ModelProto, resize: NodeProto) -> None:
     graph = model.graph
     before = [node for node in graph.node if resize.input[0] in node.output]
     after = [node for node in graph.node if resize.output[0] in node.input]
-    shape = _shape(model, resize.input[0])
     kinds = [node.op_type for node in (*before, *after)]
     if kinds != ["DequantizeLinear", "QuantizeLinear"] or not _doubles(graph, resize):
         return
     (dequantise,), (quantise,) = before, after
-    if 0 in shape or list(dequantise.input[1:]) != list(quantise.input[1:]):
+    if list(dequantise.input[1:]) != list(quantise.input[1:]):
         return
     place = list(graph.node).index(quantise)
-    copies = _copies(graph, resize.name, dequantise.input[0], quantise.output[0], shape)
+    copies = _copies(graph, resize.name, dequantise.input[0], quantise.output[0])
     for node in reversed(copies):
         graph.node.insert(place, node)
     graph.node.remove(quantise)
     graph.node.remove(resize)
     if not any(resize.input[0] in node.input for node in graph.node):
         graph.node.remove(dequantise)
-
-
-def _shape(model: ModelProto, name: str) -> tuple[int, ...]:
-    """Return channels, height and width of a tensor of the network; 0 is one not known."""
-    for value in shape_inference.infer_shapes(model).graph.value_info:
-        if value.name == name:
-            return tuple(size.dim_value for size in value.type.tensor_type.shape.dim)[1:]
-    return (0,)
 
 
 def _doubles(graph: GraphProto, resize: NodeProto) -> bool:
@@ -77,31 +68,30 @@ def _constant(graph: GraphProto, name: str) -> list[float]:
     return list(numpy_helper.to_array(tensors[0]).tolist()) if tensors else []
 
 
-def _copies(
-    graph: GraphProto, name: str, source: str, target: str, shape: tuple[int, ...]
-) -> list[NodeProto]:
-    """Return nodes that double `source` (N, C, H, W) to `target`.
+def _copies(graph: GraphProto, name: str, source: str, target: str) -> list[NodeProto]:
+    """Return nodes that double `source` (N, C, H, W), whatever its size, to `target`.
 
     With the channels last, as 8-bit convolutions have them anyway, so that the transpositions fall
     away: first each cell stands twice in its row, then each row stands twice.
     """
-    channels, height, width = shape
-    cells, rows = (-1, height * width, channels), (-1, height, 2 * width * channels)
-    whole = (-1, 2 * height, 2 * width, channels)
-    names = [source, *(f"{name}/step{number}" for number in range(6)), target]
+    steps = ["last", "cells", "row", "rows", "whole"]
+    last, cells, row, rows, whole = (f"{name}/{step}" for step in steps)
+    size, doubled = f"{name}/size", f"{name}/doubled"
+    row_shape = _stored(graph, f"{name}/row_shape", (0, 0, -1))  # 0: as it is
+    factors = _stored(graph, f"{name}/factors", (1, 2, 2, 1))
 
-    def node(step: int, kind: str, *more: str, **attributes: Any) -> NodeProto:
-        inputs = [names[step], *more]
-        return helper.make_node(kind, inputs, [names[step + 1]], f"{name}/{step}", **attributes)
+    def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> NodeProto:
+        return helper.make_node(kind, inputs, [output], f"{output}/{kind}", **attributes)
 
     return [
-        node(0, "Transpose", perm=(0, 2, 3, 1)),
-        node(1, "Reshape", _stored(graph, f"{name}/cells", cells)),
-        node(2, "Concat", names[2], axis=2),
-        node(3, "Reshape", _stored(graph, f"{name}/rows", rows)),
-        node(4, "Concat", names[4], axis=2),
-        node(5, "Reshape", _stored(graph, f"{name}/whole", whole)),
-        node(6, "Transpose", perm=(0, 3, 1, 2)),
+        node("Transpose", [source], last, perm=(0, 2, 3, 1)),
+        node("Concat", [last, last], cells, axis=3),
+        node("Reshape", [cells, row_shape], row),
+        node("Concat", [row, row], rows, axis=2),
+        node("Shape", [last], size),
+        node("Mul", [size, factors], doubled),
+        node("Reshape", [rows, doubled], whole),
+        node("Transpose", [whole], target, perm=(0, 3, 1, 2)),
     ]
 
 

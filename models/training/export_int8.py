@@ -21,7 +21,7 @@ from .export_doubling import doubled_by_copies
 from .landmark_formats import AnnotationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -72,7 +72,7 @@ def quantise(network: bytes, spec: dict[str, Any], data: Path) -> tuple[bytes, d
     judged = [held[i] for i in np.sort(rng.permutation(len(held))[:JUDGED])]
     with tempfile.TemporaryDirectory(prefix="vidfilter-int8-") as folder:
         model = _stored(Path(folder) / "fp32.onnx", network, spec)
-        content = eight_bit(Path(folder), Crops(model, str(spec["input"]["name"]), seen))
+        content = eight_bit(Path(folder), Crops(model, str(spec["input"]["name"]), seen), _kept)
         onnx.checker.check_model(onnx.load_from_string(content))
         changed = {**spec, "sha256": hashlib.sha256(content).hexdigest(), "precision": "int8"}
         small = _stored(Path(folder) / "int8.onnx", content, changed)
@@ -86,23 +86,24 @@ def _stored(path: Path, content: bytes, spec: dict[str, Any]) -> LandmarkModel:
     return LandmarkModel(path)
 
 
-def eight_bit(folder: Path, calibration: CalibrationDataReader) -> bytes:
-    """Return the network `fp32.onnx` in a folder with 8-bit convolutions.
+def eight_bit(
+    folder: Path,
+    calibration: CalibrationDataReader,
+    kept: Callable[[onnx.GraphProto], list[str]],
+) -> bytes:
+    """Return the network `fp32.onnx` in a folder with 8-bit convolutions, but for the nodes `kept`.
 
-    The first and the last stay as they are: the first sees few channels, and the last one's output
-    decides where a point lies, as the soft-argmax after it does. Weights use 7 bits, since
-    processors without VNNI sum pairs of 8 x 8 bit products in 16.
+    Weights use 7 bits, since processors without VNNI sum pairs of 8 x 8 bit products in 16.
     """
     folded, small = folder / "folded.onnx", folder / "small.onnx"
     quant_pre_process(str(folder / "fp32.onnx"), str(folded), skip_symbolic_shape=True)
-    kept = _kept(onnx.load(str(folded)).graph)
     quantize_static(
         str(folded),
         str(small),
         calibration,
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=QUANTISED,
-        nodes_to_exclude=kept,
+        nodes_to_exclude=kept(onnx.load(str(folded)).graph),
         per_channel=True,
         reduce_range=True,
         activation_type=QuantType.QUInt8,
@@ -112,7 +113,11 @@ def eight_bit(folder: Path, calibration: CalibrationDataReader) -> bytes:
 
 
 def _kept(graph: onnx.GraphProto) -> list[str]:
-    """Name what stays float: the outer convolutions, and sums with a number, such as an offset."""
+    """Name what stays float: the outer convolutions, and sums with a number, such as an offset.
+
+    The first sees few channels, and the last one's output decides where a point lies, as the
+    soft-argmax after it does.
+    """
     numbers = {tensor.name for tensor in graph.initializer}
     numbers |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
     rectified = {node.input[0] for node in graph.node if node.op_type == "Relu"}

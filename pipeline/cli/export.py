@@ -63,8 +63,18 @@ def command(
     megabytes = f"{out.stat().st_size / 1e6:.1f} MB"
     text = f"wrote {out} and {out.with_suffix('.json').name}, {megabytes}"
     if loss := spec.get("int8"):
-        text = (
-            f"wrote {out}, int8, {megabytes}; error on {loss['n']} faces "
-            f"{100 * loss['nme_int8']:.2f} % (fp32 {100 * loss['nme_fp32']:.2f} %)"
-        )
+        text = f"wrote {out}, int8, {megabytes}; {_loss(loss)}"
     console.result(text, spec)
+
+
+def _loss(loss: dict[str, float]) -> str:
+    """Say what 8 bits cost, of points or of boxes."""
+    if "ap_40_int8" in loss:
+        return (
+            f"average precision on {loss['n']} pictures {loss['ap_40_int8']:.3f} "
+            f"(fp32 {loss['ap_40_fp32']:.3f})"
+        )
+    return (
+        f"error on {loss['n']} faces {100 * loss['nme_int8']:.2f} % "
+        f"(fp32 {100 * loss['nme_fp32']:.2f} %)"
+    )

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from annotated import figures, write_csv, write_pts
+from boxed import write_scenes
 from giving import Command
+
+from vidfilter.models.detector import FaceDetector
 
 CHECKPOINTS = Path(__file__).parents[2] / "models/training/checkpoints"
 
@@ -16,7 +21,7 @@ CHECKPOINTS = Path(__file__).parents[2] / "models/training/checkpoints"
     ("network", "options", "words"),
     [
         ("detector", ("--scheme", "helen194"), "--scheme is not for"),
-        ("detector", ("--int8", "--data", "."), "--int8 is not for"),
+        ("detector", ("--size", "128"), "--size is not for"),
         ("landmarks", ("--min-score", "0.3"), "--min-score is not for"),
         ("landmarks", ("--size", "80"), "80 is not a multiple of 32"),
     ],
@@ -59,6 +64,43 @@ def test_an_8_bit_export_tells_what_it_cost(tmp_path: Path, vidfilter: Command) 
     assert 0 < spec["int8"]["nme_int8"] < 0.2
     assert out.stat().st_size < 1_000_000
     assert figures(vidfilter, data, "--model", out)["n"] == 6
+
+
+def test_an_8_bit_detector_finds_what_it_found_before(tmp_path: Path, vidfilter: Command) -> None:
+    pytest.importorskip("torch")
+    folder, out = tmp_path / "data" / "facedet", tmp_path / "small.onnx"
+    folder.mkdir(parents=True)
+    table = write_scenes(folder / "images", 6)
+    table.rename(folder / "boxes.csv")
+    args = ("--out", str(out), "--int8", "--data", str(folder.parent), "--min-score", "0.4")
+    done = vidfilter("export", str(CHECKPOINTS / "detector.pt"), *args)
+    assert done.code == 0, done.err
+    spec = json.loads(out.with_suffix(".json").read_text())
+    told = spec["int8"]
+    assert f"average precision on 2 pictures {told['ap_40_int8']:.3f}" in done.err + done.out
+    assert told["ap_40_int8"] == pytest.approx(told["ap_40_fp32"], abs=0.05)
+    assert (spec["default_min_score"], spec["precision"]) == (0.4, "int8")
+    assert out.stat().st_size < 1_000_000
+    luma = cv2.imread(str(folder / "images" / "1.png"), cv2.IMREAD_GRAYSCALE)
+    ours, shipped = FaceDetector(out).detect(luma), FaceDetector().detect(luma)
+    assert len(ours) == len(shipped) == 2
+    np.testing.assert_allclose(ours.boxes_xyxy_px, shipped.boxes_xyxy_px, atol=2)
+
+
+def test_8_bits_need_boxed_pictures(tmp_path: Path, vidfilter: Command) -> None:
+    pytest.importorskip("torch")
+    folder, out = tmp_path / "data" / "facedet", tmp_path / "small.onnx"
+    args = (str(CHECKPOINTS / "detector.pt"), "--out", str(out), "--int8", "--data")
+    missing = vidfilter("export", *args, str(folder.parent))
+    assert missing.code == 1
+    assert str(folder / "boxes.csv") in missing.error
+    folder.mkdir(parents=True)
+    table = write_scenes(folder / "images", 1)
+    table.rename(folder / "boxes.csv")
+    done = vidfilter("export", *args, str(folder.parent))
+    assert done.code == 1
+    assert "too few boxed pictures" in done.error
+    assert not out.exists()
 
 
 def test_a_damaged_checkpoint_is_named_and_nothing_written(

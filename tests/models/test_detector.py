@@ -166,6 +166,11 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
         FaceDetector(path)
 
 
+def test_a_network_that_is_no_detector_is_refused() -> None:
+    with pytest.raises(WeightsError, match=r"landmarks68\.onnx is no detector .* tensor\(float\)"):
+        FaceDetector(WEIGHTS / "landmarks68.onnx")
+
+
 def test_shipped_files_say_what_they_are() -> None:
     spec = json.loads((WEIGHTS / "detector.json").read_text())
     assert {"name", "sha256", "licence", "strides", "default_min_score", "input"} <= set(spec)

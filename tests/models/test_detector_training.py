@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from vidfilter.models.detector import squares  # noqa: E402
 from vidfilter.models.detector_rows import decode  # noqa: E402
 from vidfilter.models.training import (  # noqa: E402
     detector_metrics,
@@ -20,7 +21,7 @@ from vidfilter.models.training import (  # noqa: E402
 from vidfilter.models.training.detector_augment import Augmenter  # noqa: E402
 from vidfilter.models.training.detector_data import Sample, renders  # noqa: E402
 from vidfilter.models.training.detector_loss import assign  # noqa: E402
-from vidfilter.models.training.detector_net import DetectorNet, decode_boxes, grid  # noqa: E402
+from vidfilter.models.training.detector_net import DetectorNet, OfSquares, decode_boxes, grid  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -121,18 +122,23 @@ def test_a_face_nobody_boxed_is_left_out_of_training() -> None:
     assert covered >= 5
 
 
-def test_the_checkpoint_to_continue_from_loads() -> None:
+def test_the_checkpoint_to_continue_from_loads(samples: list[Sample], tmp_path: Path) -> None:
     path = Path(__file__).parents[2] / "models/training/checkpoints/detector.pt"
+    settings = detector_train.Settings(tmp_path, tmp_path, smoke=True)
+    trainer = detector_train.Trainer(settings, Augmenter(samples, np.random.default_rng(2)))
+    trainer.load(path)
+    assert trainer.step > 0
     state = torch.load(path, weights_only=True)
-    DetectorNet().load_state_dict(state["average"])
+    for net in (trainer.net, trainer.average):
+        for name, value in state["average"].items():
+            assert torch.equal(net.state_dict()[name], value)
     assert path.stat().st_size <= 4_000_000
 
 
-def test_folding_changes_no_row() -> None:
+def test_squares_of_a_picture_give_the_rows_of_the_picture() -> None:
     torch.manual_seed(0)
     net = DetectorNet().eval()
-    luma = torch.rand(1, 1, 64, 96) * 255
-    plain = net(luma)
-    net.fold()
-    assert net.scale == 1
-    assert torch.equal(net(luma), plain)
+    luma = np.random.default_rng(0).integers(0, 256, (64, 96), dtype=np.uint8)
+    plain = net(torch.from_numpy(luma)[None, None].float())
+    rows = OfSquares(net)(torch.from_numpy(squares(luma)))
+    torch.testing.assert_close(rows, plain)

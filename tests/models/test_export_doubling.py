@@ -17,7 +17,7 @@ SCALE = 0.25
 
 
 def network(mode: str = "nearest", factor: float = 2.0, output_scale: str = "scale") -> bytes:
-    """Return a network that enlarges 8-bit maps (N, 3, 4, 5)."""
+    """Return a network that enlarges 8-bit maps (N, 3, H, W)."""
     how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor", "mode": mode}
     nodes = [
         helper.make_node("DequantizeLinear", ["x", "scale", "zero"], ["real"]),
@@ -30,7 +30,7 @@ def network(mode: str = "nearest", factor: float = 2.0, output_scale: str = "sca
         helper.make_tensor("zero", TensorProto.UINT8, [], [7]),
         helper.make_tensor("factors", TensorProto.FLOAT, [4], [1.0, 1.0, factor, factor]),
     ]
-    x = helper.make_tensor_value_info("x", TensorProto.UINT8, ["faces", 3, 4, 5])
+    x = helper.make_tensor_value_info("x", TensorProto.UINT8, ["faces", 3, "height", "width"])
     y = helper.make_tensor_value_info("y", TensorProto.UINT8, ["faces", 3, None, None])
     graph = helper.make_graph(nodes, "doubling", [x], [y], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -47,11 +47,11 @@ def output(content: bytes, x: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(None, {"x": x})[0])
 
 
-@pytest.mark.parametrize("faces", [1, 3])
-def test_each_cell_becomes_four(faces: int) -> None:
-    x = np.random.default_rng(0).integers(0, 256, (faces, 3, 4, 5)).astype(np.uint8)
+@pytest.mark.parametrize("shape", [(1, 3, 4, 5), (3, 3, 4, 5), (1, 3, 7, 2)])
+def test_each_cell_becomes_four(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     content = doubled_by_copies(network())
-    assert kinds(content) == {"Transpose", "Reshape", "Concat"}
+    assert kinds(content) == {"Transpose", "Reshape", "Concat", "Shape", "Mul"}
     np.testing.assert_array_equal(output(content, x), x.repeat(2, axis=2).repeat(2, axis=3))
     np.testing.assert_array_equal(output(content, x), output(network(), x))
 
