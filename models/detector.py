@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..pipeline.errors import WeightsError
 from .detector_rows import best, chance, decode, grid, key_points, logit, merge
-from .runtime import load_model
+from .runtime import WEIGHTS, load_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ class FaceDetector:
 
     def __init__(self, weights: Path | None = None, *, threads: int = 1) -> None:
         self.model = load_model("detector" if weights is None else weights, threads)
-        check_input(self.model)
+        check_input(self.model, weights or WEIGHTS / "detector.onnx")
         self.default_score = float(self.model.spec["default_min_score"])
         self._session, self._input = self.model.session, self.model.input_name
         self._strides = tuple(int(s) for s in self.model.spec["strides"])
@@ -130,13 +130,13 @@ class FaceDetector:
         return width / w, height / h
 
 
-def check_input(model: Model) -> None:
+def check_input(model: Model, path: Path) -> None:
     """Raise WeightsError unless the network takes 2x2 squares of 8-bit luma."""
     given = model.session.get_inputs()[0]
     if given.type != "tensor(uint8)" or given.shape[3:] != [4]:
         raise WeightsError(
-            f"{model.name}.onnx is no detector of this version: it takes {given.type}"
-            f" {given.shape}, not uint8 [1, H/2, W/2, 4]; export its checkpoint again"
+            f"{path} is no detector of this version: it takes {given.type} {given.shape}, not"
+            " uint8 [1, H/2, W/2, 4]; train and export it anew"
         )
 
 

@@ -13,6 +13,7 @@ pytest.importorskip("onnx")
 
 from rendered_set import write_pts
 
+from vidfilter.models.training import landmark_mine
 from vidfilter.models.training.landmark_cache import LANDMARKS, FaceCache, read_cache, save_cache
 from vidfilter.models.training.landmark_dataset import build_cache
 from vidfilter.models.training.landmark_formats import (
@@ -96,7 +97,10 @@ def test_photos_with_194_points_get_the_inner_68(data: Path) -> None:
     assert np.array_equal(filled[:-5], dense[:-5])
 
 
-def test_a_detector_that_makes_no_mistake_adds_nothing(data: Path, tmp_path: Path) -> None:
+def test_a_detector_that_makes_no_mistake_adds_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landmark_mine, "MIN_SCORE", 0.3)  # above what plain grey is given
     (tmp_path / "facedet" / "images").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "facedet/images/a.png"), np.full((90, 120), 90, np.uint8))
     (tmp_path / "facedet/boxes.csv").write_text("image,xmin,ymin,xmax,ymax,label\na.png,,,,,\n")
